@@ -1,0 +1,1 @@
+"""Emulated machines: containers that boot systemd, and the network around them."""
