@@ -1,0 +1,1 @@
+"""Instance types, where they are offered, and their prices."""

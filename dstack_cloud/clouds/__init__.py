@@ -1,0 +1,1 @@
+"""The clouds: what launches and terminates machines."""

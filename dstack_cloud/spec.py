@@ -1,0 +1,55 @@
+"""The container spec: what a provider makes of a workflow, and what the machine runs.
+
+A provider is a module with two names: ``Properties``, a pydantic model of its own keys of the
+workflow file, and ``container(properties, context) -> ContainerSpec``, a pure function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+WORKING_DIR = "/workflow"
+
+
+@dataclass(frozen=True)
+class ProviderContext:
+    """What a provider may know besides its own properties.
+
+    ``args`` are the command line's, after the workflow's name; ``gpu`` tells whether GPUs are
+    asked for (default images differ); ``default_image`` is the configuration's, if it sets one.
+    """
+
+    run: str
+    args: tuple[str, ...] = ()
+    gpu: bool = False
+    default_image: str | None = None
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What the machine runs.
+
+    ``entrypoint`` None keeps the image's own; ``command`` empty keeps the image's own.
+    ``working_dir`` is absolute, in the container. ``shm_size`` is bytes, None for Docker's
+    default. ``ports`` are the container's TCP ports to forward to the caller.
+    """
+
+    image: str
+    entrypoint: str | None = None
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = WORKING_DIR
+    shm_size: int | None = None
+    ports: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def shell_command(commands: Sequence[str]) -> tuple[str, ...]:
+    """Arguments for ``sh`` or ``bash``: run ``commands`` in one shell, stop at the first failure.
+
+    A shell that waits for a foreground command acts on a trap only when that command has ended.
+    So on SIGTERM (sent to the whole process group) the command gets its grace period, and
+    nothing after it is started.
+    """
+    return ("-c", "\n".join(["trap 'exit 143' TERM", "set -e", *commands]))

@@ -1,0 +1,1 @@
+"""Objects in the store: names, runs, logs, artifacts."""

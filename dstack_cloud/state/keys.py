@@ -1,0 +1,77 @@
+"""Names of the objects in the store: pure, in one place.
+
+runs/<run>/run.json                          written once, by who submits
+runs/<run>/stop.json                         {"abort": bool, ...}, by who stops
+runs/<run>/clients/<fingerprint>.pub         public key of a client that joined
+runs/<run>/attempts/<n>/intent.json          create-only: who holds it owns the attempt
+runs/<run>/attempts/<n>/machine.json         the machine and its public host key
+runs/<run>/attempts/<n>/status.json          the agent's last word while it works
+runs/<run>/attempts/<n>/end.json             create-only: how the attempt ended
+runs/<run>/attempts/<n>/log/<first byte, 20 digits>
+index/<state>/<run>                          empty; the state is in the name
+artifacts/<run>/<path>                       as the container left them
+code/<sha256>.tar.gz                         the user's code, once per content
+"""
+
+from __future__ import annotations
+
+
+def run(name: str) -> str:
+    return f"runs/{name}/run.json"
+
+
+def stop(name: str) -> str:
+    return f"runs/{name}/stop.json"
+
+
+def clients(name: str) -> str:
+    return f"runs/{name}/clients/"
+
+
+def client(name: str, fingerprint: str) -> str:
+    # A fingerprint is base64 and may hold a slash, which would make it two path segments.
+    return f"{clients(name)}{fingerprint.replace('/', '_').replace('+', '-')}.pub"
+
+
+def attempts(name: str) -> str:
+    return f"runs/{name}/attempts/"
+
+
+def attempt(name: str, number: int) -> str:
+    return f"{attempts(name)}{number}/"
+
+
+def intent(name: str, number: int) -> str:
+    return f"{attempt(name, number)}intent.json"
+
+
+def machine(name: str, number: int) -> str:
+    return f"{attempt(name, number)}machine.json"
+
+
+def status(name: str, number: int) -> str:
+    return f"{attempt(name, number)}status.json"
+
+
+def end(name: str, number: int) -> str:
+    return f"{attempt(name, number)}end.json"
+
+
+def log(name: str, number: int) -> str:
+    return f"{attempt(name, number)}log/"
+
+
+def log_segment(name: str, number: int, first_byte: int) -> str:
+    return f"{log(name, number)}{first_byte:020d}"
+
+
+def index(state: str, name: str = "") -> str:
+    return f"index/{state}/{name}"
+
+
+def artifacts(name: str) -> str:
+    return f"artifacts/{name}/"
+
+
+def code(sha256: str) -> str:
+    return f"code/{sha256}.tar.gz"

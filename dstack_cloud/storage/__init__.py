@@ -1,0 +1,1 @@
+"""The stores: S3, GCS, or a local folder."""

@@ -1,0 +1,1 @@
+"""The providers that ship with dstack-cloud, one file each."""
