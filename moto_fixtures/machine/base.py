@@ -51,19 +51,19 @@ class Machines(Protocol):
         """Begin to boot a machine and return its address at once; the boot goes on behind."""
         ...
 
-    def terminate(self, id: str) -> None:
+    def terminate(self, machine_id: str) -> None:
         """Shut down, then remove, within a second or two. Harmless when already gone."""
         ...
 
-    def kill(self, id: str) -> None:
+    def kill(self, machine_id: str) -> None:
         """Cut the power: nothing inside gets to run another instruction."""
         ...
 
-    def partition(self, id: str, seconds: float) -> None:
+    def partition(self, machine_id: str, seconds: float) -> None:
         """Take the machine's network away, both ways, for so many seconds."""
         ...
 
-    def notice(self, id: str, action: str, at: datetime) -> None:
+    def notice(self, machine_id: str, action: str, at: datetime) -> None:
         """Announce ``action`` at ``at`` (aware, UTC) in the machine's metadata.
 
         ``terminate``, ``stop`` or ``hibernate`` appear under ``spot/instance-action``;
