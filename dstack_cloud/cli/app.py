@@ -1,0 +1,96 @@
+"""The command line: registers the verbs and turns every error into words and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from dstack_cloud.cli import render
+from dstack_cloud.errors import DetachedError, DstackError, InputError, InternalError
+
+app = typer.Typer(
+    name="dstack-cloud",
+    help="Run one job on a cloud machine; nothing is left running afterwards.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Run one job on a cloud machine; nothing is left running afterwards."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("dstack-cloud"))
+        raise typer.Exit
+
+
+def _register() -> None:
+    """Each verb is a function in a file of its own; what it needs, it imports when it runs."""
+
+
+_register()
+
+
+def main() -> None:
+    """The program. Exits with the contract's code; a traceback never reaches the user."""
+    as_json = "--json" in sys.argv[: _end_of_options(sys.argv)]
+    try:
+        code = app(standalone_mode=False)
+    except DstackError as error:
+        _fail(error, as_json)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        _fail(DetachedError("interrupted"), as_json)
+    except click.ClickException as error:
+        _fail(InputError(error.format_message(), _usage(error)), as_json)
+    except KeyboardInterrupt:
+        _fail(DetachedError("interrupted"), as_json)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; that is its right. Nothing more can be written.
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as error:
+        _fail(_bug(error), as_json)
+    else:
+        sys.exit(code or 0)
+
+
+def _fail(error: DstackError, as_json: bool) -> None:
+    if as_json:
+        render.print_json({"error": error.as_json()})
+    else:
+        render.print_error(error)
+    sys.exit(error.exit_code)
+
+
+def _usage(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"see {context.command_path} --help" if context else None
+
+
+def _end_of_options(argv: list[str]) -> int:
+    return argv.index("--") if "--" in argv else len(argv)
+
+
+def _bug(error: Exception) -> InternalError:
+    """A bug of ours: its traceback goes to a file, its name to the user."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="dstack-cloud-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        traceback.print_exc(file=file)
+    return InternalError(
+        f"{type(error).__name__}: {error}", f"this is a bug of ours; please report {file.name}"
+    )

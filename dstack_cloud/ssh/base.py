@@ -1,0 +1,55 @@
+"""What the life of a run needs from a connection to a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dstack_cloud.errors import UnreachableError
+
+
+class ConnectionLostError(UnreachableError):
+    """The connection broke: what was under way may or may not have happened."""
+
+    kind = "connection-lost"
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its exit code and all it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Stream(Protocol):
+    """A command that is running, read from as it writes."""
+
+    def read(self, timeout: float) -> bytes | None:
+        """What came, at once when something did; b"" at the end; None after ``timeout`` seconds.
+
+        Raises ConnectionLostError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop reading; the command may go on."""
+        ...
+
+
+class Session(Protocol):
+    """One connection to one machine."""
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60) -> Completed:
+        """Run to the end. Raises ConnectionLostError, also after ``timeout`` seconds of nothing."""
+        ...
+
+    def stream(self, argv: Sequence[str]) -> Stream:
+        """Start, and read as it writes. Raises ConnectionLostError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; harmless twice."""
+        ...
