@@ -1,0 +1,1 @@
+"""AWS: machines by EC2 Fleet, images by SSM's public parameters, permissions by IAM."""
