@@ -61,8 +61,7 @@ def test_comments_and_order_stay(file: Path) -> None:
     aws = load(file).aws
     assert aws is not None
     text = saved(file, None, aws=replace(aws, store="s3://new"))
-    assert text == BLOCK.replace("  regions:", "  store: s3://new
-  regions:")
+    assert text == BLOCK.replace("  regions:", "  store: s3://new\n  regions:")
     aws = replace(aws, store="s3://new", regions=("eu-west-1",), profile="play")
     text = saved(file, None, aws=aws)
     assert "regions: [eu-west-1]\n  # below" in text
