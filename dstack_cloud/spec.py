@@ -16,14 +16,27 @@ WORKING_DIR = "/workflow"
 class ProviderContext:
     """What a provider may know besides its own properties.
 
-    ``args`` are the command line's, after the workflow's name; ``gpu`` tells whether GPUs are
-    asked for (default images differ); ``default_image`` is the configuration's, if it sets one.
+    ``args`` are the command line's that no ``${{ run.args }}`` has taken: a provider that has no
+    use for them must raise. ``setup`` are shell commands to run first in the container
+    (``before_run`` and ``requirements``); ``version`` is the Python version the workflow names.
+    ``gpu`` tells whether GPUs are asked for (default images differ); ``default_image`` is the
+    configuration's, if it sets one.
     """
 
     run: str
     args: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    version: str | None = None
     gpu: bool = False
     default_image: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactSpec:
+    """A folder to keep: its path below the working directory; ``mount`` saves it continuously."""
+
+    path: str
+    mount: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,12 +46,15 @@ class ContainerSpec:
     ``entrypoint`` None keeps the image's own; ``command`` empty keeps the image's own.
     ``working_dir`` is absolute, in the container. ``shm_size`` is bytes, None for Docker's
     default. ``ports`` are the container's TCP ports to forward to the caller.
+    ``secret_environment`` are values with ``${{ secrets.NAME }}`` in them, to be filled in when
+    the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`).
     """
 
     image: str
     entrypoint: str | None = None
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    secret_environment: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = WORKING_DIR
     shm_size: int | None = None
     ports: tuple[int, ...] = ()

@@ -1,0 +1,217 @@
+"""One workflow, validated: what it asks for, and the container it becomes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from dstack_cloud.errors import InputError
+from dstack_cloud.nearest import did_you_mean
+from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.spec import WORKING_DIR, ArtifactSpec, ContainerSpec, ProviderContext
+from dstack_cloud.workflow import variables
+from dstack_cloud.workflow.models import Common, Resources
+from dstack_cloud.workflow.problems import combined
+from dstack_cloud.workflow.providers import MODULES, Provider
+from dstack_cloud.yaml_lines import Node
+
+DEFAULT_GRACE = 30
+
+# Keys that are read and checked, but that nothing keeps yet. To run a workflow that relies on one
+# would break what its file promises.
+_NOT_KEPT = {
+    "deps": "artifacts of other runs are not brought in yet",
+    "retry": "runs are not started again yet",
+    "max_cost": "the cost of a run is not limited yet; use max_duration and max_price",
+    "deadline": "deadlines are not kept yet",
+    "duration": "it has a meaning only with 'deadline', and deadlines are not kept yet",
+}
+_WEAKER = {
+    "ports": "ports are not forwarded yet: use ssh -L through 'dstack-cloud ssh'",
+    "mount": "artifacts are saved when the container ends, not yet while it runs",
+}
+
+
+@dataclass(frozen=True)
+class NotKept:
+    """A key of the workflow that is not enforced by this version, and what that means."""
+
+    key: str
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow of the file. Sizes are bytes, durations seconds, money USD.
+
+    ``provider`` is None where this version has no such provider. ``raw`` are the provider's own
+    keys as written; ``variables`` the names that ``${{ … }}`` uses anywhere in the workflow.
+    """
+
+    common: Common
+    provider: Provider | None
+    raw: Mapping[str, Any]
+    variables: frozenset[str]
+    node: Node
+    aliases: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.common.name
+
+    @property
+    def request(self) -> ResourceRequest:
+        """What to look for in the catalog; limits that only the command line gives are not in."""
+        return (self.common.resources or Resources()).request(self.common.max_price)
+
+    @property
+    def artifacts(self) -> tuple[ArtifactSpec, ...]:
+        return tuple(ArtifactSpec(a.path, bool(a.mount)) for a in self.common.artifacts or ())
+
+    @property
+    def grace(self) -> int:
+        return DEFAULT_GRACE if self.common.grace is None else self.common.grace
+
+    @property
+    def max_duration(self) -> int | None:
+        return self.common.max_duration
+
+    @property
+    def max_price(self) -> Decimal | None:
+        return self.common.max_price
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that the environment needs, sorted."""
+        found = (name for name in self.variables if name.startswith("secrets."))
+        return tuple(sorted(name.removeprefix("secrets.") for name in found))
+
+    def not_kept(self) -> list[NotKept]:
+        """The keys whose promise this version cannot keep: such a workflow must not run."""
+        found = [
+            self._not_kept(key, message)
+            for key, message in _NOT_KEPT.items()
+            if getattr(self.common, key)
+        ]
+        return sorted(found, key=lambda one: (one.line, one.column))
+
+    def _not_kept(self, key: str, message: str) -> NotKept:
+        line, column = self.node.where_key((key,))
+        return NotKept(key, line, column, message)
+
+    def require_runnable(self) -> None:
+        """InputError with every reason why this version cannot run the workflow."""
+        if self.provider is None:
+            raise self._error(
+                f"workflow '{self.name}' needs the provider '{self.common.provider}', which this "
+                f"version does not have",
+                ("provider",),
+                hint=f"providers: {', '.join(MODULES)}",
+            )
+        problems = [
+            self._error(f"'{one.key}' cannot be used yet: {one.message}", (one.key,), key=True)
+            for one in self.not_kept()
+        ]
+        if problems:
+            raise combined(problems)
+
+    def container(
+        self,
+        run: str,
+        args: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        default_image: str | None = None,
+    ) -> ContainerSpec:
+        """What the machine runs. ``environ`` is the caller's environment. Pure.
+
+        InputError, with the place in the file, for a variable that is not set, arguments that
+        nothing uses, and what the provider finds wrong.
+        """
+        self.require_runnable()
+        assert self.provider is not None
+        common = self.common
+        plain, secret = self._environment(run, args, environ or {})
+        setup = [variables.expand(line, run, args) for line in common.before_run or ()]
+        if common.requirements:
+            setup.append(f"python3 -m pip install -r {shlex.quote(common.requirements)}")
+        context = ProviderContext(
+            run=run,
+            args=() if variables.RUN_ARGS in self.variables else tuple(args),
+            setup=tuple(setup),
+            version=common.version,
+            gpu=self.request.gpu is not None,
+            default_image=default_image,
+        )
+        properties = self.provider.Properties.model_validate(_expanded(self.raw, run, args))
+        try:
+            spec = self.provider.container(properties, context)
+        except InputError as error:
+            raise self._error(error.message, hint=error.hint) from None
+        where = f"{WORKING_DIR}/{common.working_dir or '.'}".removesuffix("/.")
+        return replace(
+            spec,
+            environment={**spec.environment, **plain},
+            secret_environment={**spec.secret_environment, **secret},
+            working_dir=where,
+            shm_size=self.request.shm_size or spec.shm_size,
+            ports=tuple(dict.fromkeys((*spec.ports, *(common.ports or ())))),
+            warnings=(*spec.warnings, *self._warnings()),
+        )
+
+    def _environment(
+        self, run: str, args: Sequence[str], environ: Mapping[str, str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        plain: dict[str, str] = {}
+        secret: dict[str, str] = {}
+        problems = []
+        for variable in self.common.environment or ():
+            if variable.value is None:
+                if variable.name in environ:
+                    plain[variable.name] = environ[variable.name]
+                    continue
+                guess = did_you_mean(variable.name, environ)
+                message = f"the environment variable '{variable.name}' is not set{guess}"
+                path = ("environment", *variable.path)
+                hint = "set it, or give it a value in the file"
+                problems.append(self._error(message, path, hint=hint))
+            elif variables.secret_names(variable.value):
+                template = variables.expand_but_secrets(variable.value, run, args)
+                secret[variable.name] = template
+            else:
+                plain[variable.name] = variables.expand(variable.value, run, args)
+        if problems:
+            raise combined(problems)
+        return plain, secret
+
+    def _warnings(self) -> list[str]:
+        found = []
+        if self.common.ports:
+            found.append(_WEAKER["ports"])
+        if any(artifact.mount for artifact in self.artifacts):
+            found.append(_WEAKER["mount"])
+        return found
+
+    def _error(
+        self,
+        message: str,
+        path: tuple[str | int, ...] = (),
+        *,
+        hint: str | None = None,
+        key: bool = False,
+    ) -> InputError:
+        if path:
+            path = (self.aliases.get(str(path[0]), path[0]), *path[1:])
+        return self.node.error(message, hint, path=path, key=key)
+
+
+def _expanded(value: Any, run: str, args: Sequence[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _expanded(item, run, args) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, run, args) for item in value]
+    return variables.expand(value, run, args) if isinstance(value, str) else value
