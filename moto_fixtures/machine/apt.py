@@ -57,10 +57,15 @@ class AptSettings:
         return None
 
 
+def host_release() -> tuple[str, str]:
+    """The host's distribution and release: ``("debian", "bookworm")``."""
+    release = _os_release(Path("/etc/os-release").read_text())
+    return release.get("ID", ""), release.get("VERSION_CODENAME", "")
+
+
 def host_settings() -> AptSettings:
     """Read the host's settings with apt's own tools, whatever format its files have."""
-    release = _os_release(Path("/etc/os-release").read_text())
-    distribution, codename = release.get("ID", ""), release.get("VERSION_CODENAME", "")
+    distribution, codename = host_release()
     if distribution not in ("debian", "ubuntu") or shutil.which("apt-get") is None:
         raise FixtureError("the machine image is made with apt and debootstrap: Debian or Ubuntu")
     argv = ["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"]

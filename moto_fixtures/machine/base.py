@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+READY_IMAGES = "ami-0d1a"
+"""Image ids that begin so boot the provisioned image (the Deep Learning Base AMI); every other
+id boots the stock one, which has neither Docker nor rclone."""
+
 
 @dataclass(frozen=True)
 class MachineSpec:

@@ -186,3 +186,21 @@ def _bridge(name: str) -> str:
 
 def _file(name: str) -> Path:
     return state_dir(name) / "network.json"
+
+
+def name_servers() -> tuple[str, ...]:
+    """The host's name servers that a container can reach, the loopback's left out."""
+    # systemd-resolved puts itself into the usual file, and the real servers into its own.
+    for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        if path.exists():
+            found = reachable_name_servers(path.read_text())
+            if found:
+                return found
+    return ()
+
+
+def reachable_name_servers(resolv_conf: str) -> tuple[str, ...]:
+    """The ``nameserver`` lines of a resolv.conf that do not name the loopback. Pure."""
+    words = [line.split() for line in resolv_conf.splitlines()]
+    named = [w[1] for w in words if len(w) > 1 and w[0] == "nameserver"]
+    return tuple(n for n in named if not n.startswith("127.") and n != "::1")
