@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import yaml
 
 # A text that needs no quotes anywhere, flow lists included, and is not taken for another type.
-_BARE = re.compile(r"(?!(?:true|false|null)$)[A-Za-z/][A-Za-z0-9/._@-]*(?::[A-Za-z0-9/._@-]+)*")
+_BARE = re.compile(r"(?!(?i:true|false|null)$)[A-Za-z/][A-Za-z0-9/._@-]*(?::[A-Za-z0-9/._@-]+)*")
 
 Changes = dict[str, dict[str, Any]]
 _NOTHING = {"aws": AwsConfig(), "gcp": GcpConfig()}
