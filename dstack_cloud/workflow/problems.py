@@ -77,9 +77,14 @@ def _one(
         problem = str(cause)
     elif kind in _EXPECTED:
         problem = f"must be {_EXPECTED[kind]}, not {kind_of(detail['input'])}"
+    elif kind in ("string_too_short", "too_short"):
+        problem = "cannot be empty"
     else:
         problem = detail["msg"][:1].lower() + detail["msg"][1:]
-    return node.error(f"{_spelled(path)}: {problem}" if path else problem, path=path)
+    # '- echo key: value' is a mapping to YAML.
+    is_trap = kind == "string_type" and isinstance(detail["input"], dict)
+    hint = "put the text in quotes if it holds a colon" if is_trap else None
+    return node.error(f"{_spelled(path)}: {problem}" if path else problem, hint, path=path)
 
 
 def unknown_key(
