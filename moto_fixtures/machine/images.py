@@ -73,6 +73,15 @@ def ensure() -> Images:
     return images
 
 
+def pulled(official: str) -> bool:
+    """Whether a registry that the host's engine knows delivers this image."""
+    argv = ["docker", "pull", "-q", official]
+    try:
+        return run(argv, check=False, timeout=_PULL_PATIENCE).returncode == 0
+    except FixtureError:
+        return False
+
+
 def remove_all() -> None:
     """Remove every image made here."""
     for image in docker("image", "ls", "-q", "--filter", f"label={LABEL}").split():
@@ -82,7 +91,7 @@ def remove_all() -> None:
 def _make_base(image: str, settings: apt.AptSettings, scratch: Path) -> None:
     official = f"{settings.distribution}:{settings.codename}"
     say(f"machine image: pulling {official}, if a registry is reachable")
-    if _pulled(official):
+    if pulled(official):
         docker("tag", official, image)
         return
     if shutil.which("debootstrap") is None:
@@ -104,16 +113,6 @@ def _make_base(image: str, settings: apt.AptSettings, scratch: Path) -> None:
     pack = f"tar --numeric-owner --one-file-system -C '{root}' -c . | docker import"
     pack += f" --change 'LABEL {LABEL}=image' --change 'CMD [\"/bin/bash\"]' - '{image}'"
     run(["sh", "-c", pack])
-
-
-def _pulled(official: str) -> bool:
-    try:
-        return (
-            run(["docker", "pull", "-q", official], check=False, timeout=_PULL_PATIENCE).returncode
-            == 0
-        )
-    except FixtureError:
-        return False
 
 
 def _slim(root: Path) -> None:

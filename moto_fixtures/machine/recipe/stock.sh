@@ -20,7 +20,7 @@ for unit in \
     systemd-udevd.service systemd-udev-trigger.service systemd-udevd-control.socket \
     systemd-udevd-kernel.socket systemd-udev-settle.service \
     systemd-modules-load.service systemd-sysctl.service systemd-firstboot.service \
-    systemd-timesyncd.service systemd-logind.service systemd-pstore.service \
+    systemd-timesyncd.service systemd-pstore.service \
     systemd-random-seed.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
     systemd-remount-fs.service systemd-binfmt.service systemd-hwdb-update.service \
     systemd-tmpfiles-setup-dev.service systemd-journal-catalog-update.service \
