@@ -57,15 +57,14 @@ def check(text: str, *, secrets: bool = False, shell: bool = False) -> set[str]:
 
 def _args_in_quotes(command: str) -> bool:
     """Whether a ``${{ run.args }}`` stands within shell quotes, where its own would go wrong."""
-    quote = ""
-    position = 0
+    quote, word_begins, position = "", True, 0
     while position < len(command):
         char = command[position]
         token = _TOKEN.match(command, position)
         if token is not None:
             if quote and (token["name"] or "").strip() == RUN_ARGS:
                 return True
-            position = token.end()
+            word_begins, position = False, token.end()
             continue
         if char == "\\" and quote != "'":
             position += 1
@@ -73,9 +72,12 @@ def _args_in_quotes(command: str) -> bool:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
-        elif char == "#" and (position == 0 or command[position - 1].isspace()):
+        elif char == "#" and word_begins:
+            # A comment, to the end of the line: quotes in it are none.
             end = command.find("\n", position)
             position = len(command) if end < 0 else end
+            continue
+        word_begins = char in " \t\n;&|()" and not quote
         position += 1
     return False
 

@@ -128,6 +128,9 @@ def test_what_can(command):
     arg=st.text(" ab'\"$`\\", max_size=6),
 )
 @settings(max_examples=150, deadline=None)
+@example(before="\\ #'", arg="")
+@example(before="a#'", arg="")
+@example(before=";#'", arg="x")
 def test_a_command_that_passes_the_check_hands_its_argument_over(before, arg):
     text = f": {before}\nprintf '<%s>\\0' ${{{{ run.args }}}}"
     try:
