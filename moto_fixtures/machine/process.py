@@ -21,7 +21,7 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> int:
-    """Start a program in a session of its own; ``NAME.log`` and ``NAME.pid`` go to the directory."""
+    """Start a program in its own session; ``NAME.log`` and ``NAME.pid`` go to ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
