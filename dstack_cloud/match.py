@@ -122,7 +122,7 @@ def wanted_of(request: ResourceRequest, catalogs: Sequence[Catalog]) -> Wanted:
         memory = max(memory, gpu.memory)
     known = {region for catalog in catalogs for region in catalog.regions()}
     for region in request.regions:
-        if region not in known:
+        if catalogs and region not in known:
             close = get_close_matches(region, known, n=3)
             hint = f"did you mean {', '.join(close)}?" if close else f"known: {_listed(known)}"
             raise InputError(f"there is no region named '{region}' in the catalog", hint)

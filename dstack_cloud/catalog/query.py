@@ -36,12 +36,11 @@ class Standing(NamedTuple):
 
 
 class Age(NamedTuple):
-    """How old a region's data is: the price list's date, and moments of live readings or None."""
+    """How old a region's data is: the price list's date; when it was read live, if it was."""
 
     region: str
     prices_of: str
     live_at: str | None
-    spot_at: str | None
 
 
 class Catalog:
@@ -89,9 +88,18 @@ class Catalog:
     def ages(self) -> list[Age]:
         """How old the data of each region is."""
         rows = self.database.execute(
-            "SELECT region, prices_of, live_at, spot_at FROM regions ORDER BY region"
+            "SELECT region, prices_of, live_at FROM regions ORDER BY region"
         )
         return [Age(*row) for row in rows]
+
+    def spot_fresh(self, since: str) -> set[tuple[str, str]]:
+        """Machine and region of the spot prices read after a moment (RFC 3339)."""
+        rows = self.database.execute(
+            "SELECT t.name, p.region FROM places p JOIN types t ON t.id = p.type"
+            " WHERE p.spot_at > ?",
+            (since,),
+        )
+        return set(rows.fetchall())
 
     def types(self) -> list[MachineType]:
         """Every machine type, those offered nowhere included."""
@@ -201,4 +209,6 @@ def _zones(
         return tuple(ZonePrice(zone, on_demand) for zone in zones.split())
     priced = dict(part.split("=") for part in spot_zones.split())
     known = [ZonePrice(zone, from_nano(int(price))) for zone, price in priced.items()]
-    return (*known, *(ZonePrice(zone, None) for zone in zones.split() if zone not in priced))
+    # Zone IDs (of the snapshot) may be the same zones under other names.
+    rest = [zone for zone in zones.split() if zone not in priced and not (known and "-az" in zone)]
+    return (*known, *(ZonePrice(zone, None) for zone in rest))

@@ -24,12 +24,12 @@ CREATE TABLE types (
 );
 CREATE TABLE places (
     type INTEGER NOT NULL REFERENCES types, region TEXT NOT NULL,
-    on_demand INTEGER, spot INTEGER, zones TEXT NOT NULL, spot_zones TEXT NOT NULL,
+    on_demand INTEGER, spot INTEGER, zones TEXT NOT NULL, spot_zones TEXT NOT NULL, spot_at TEXT,
     PRIMARY KEY (type, region)
 ) WITHOUT ROWID;
--- Ages: the prices' date, and the moments of the live reading and of its spot prices, if any.
+-- Ages: the date of the on-demand prices, and the moment of the live reading, if any.
 CREATE TABLE regions (
-    region TEXT PRIMARY KEY, prices_of TEXT NOT NULL, live_at TEXT, spot_at TEXT
+    region TEXT PRIMARY KEY, prices_of TEXT NOT NULL, live_at TEXT
 ) WITHOUT ROWID;
 """
 INDEXES = """
@@ -93,22 +93,33 @@ def type_ids(database: sqlite3.Connection) -> dict[str, int]:
     return dict(database.execute("SELECT name, id FROM types").fetchall())
 
 
-def put_places(database: sqlite3.Connection, places: Iterable[Place], ids: dict[str, int]) -> None:
-    """Insert what is offered where; ``ids`` are `type_ids`."""
+def put_places(
+    database: sqlite3.Connection,
+    places: Iterable[Place],
+    ids: dict[str, int],
+    spot_at: str | None = None,
+) -> None:
+    """Insert what is offered where; ``ids`` are `type_ids`, ``spot_at`` dates the spot prices."""
     database.executemany(
-        "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 ids[place.machine],
                 place.region,
                 to_nano(place.on_demand),
-                min((to_nano(price) or 0 for _, price in place.spot), default=None),
+                lowest_spot(place),
                 " ".join(place.zones),
                 spot_text(place),
+                spot_at,
             )
             for place in places
         ),
     )
+
+
+def lowest_spot(place: Place) -> int | None:
+    """The cheapest zone's spot price as stored, None where none is known."""
+    return to_nano(min((price for _, price in place.spot), default=None))
 
 
 def spot_text(place: Place) -> str:

@@ -1,0 +1,173 @@
+"""``offers``: what fits a request, cheapest first, and why the near misses do not."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dstack_cloud.cli import options, render
+
+if TYPE_CHECKING:
+    from dstack_cloud.catalog.query import Age, Catalog
+    from dstack_cloud.config import Config
+    from dstack_cloud.match import Plan
+    from dstack_cloud.resources import Offer
+
+
+def offers(
+    cpu: options.Cpu = None,
+    memory: options.Memory = None,
+    gpu: options.Gpu = None,
+    disk: options.Disk = None,
+    interruptible: options.Interruptible = None,
+    max_price: options.MaxPrice = None,
+    cloud: options.Cloud = None,
+    region: options.Region = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many to show.", min=1)] = 20,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why other machines do not fit.")
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Fetch today's prices first (needs credentials).")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """List the machines that fit a request, cheapest first."""
+    from dstack_cloud.cli.requests import overridden
+    from dstack_cloud.resources import ResourceRequest
+
+    request = overridden(
+        ResourceRequest(interruptible=None),
+        cpu,
+        memory,
+        gpu,
+        disk,
+        interruptible,
+        max_price,
+        [cloud] if cloud else [],
+        region,
+    )
+    if cloud == "local":
+        from dstack_cloud.catalog.local import this_machine
+
+        found = this_machine(request)
+        if as_json:
+            render.print_json({"offers": [offer_json(found)], "rejections": []})
+        else:
+            _print_table([found])
+        return
+
+    from dstack_cloud.catalog.open import open_catalogs
+    from dstack_cloud.match import match
+
+    config = _config()
+    profile = config.aws.profile if config and config.aws else None
+    catalogs = open_catalogs(request.clouds, profile)
+    if refresh:
+        _refresh(catalogs, config, region or [])
+    plan = match(request, catalogs, limit=limit)
+    if not plan.offers:
+        plan.launchable()  # Raises, with the nearest.
+    if as_json:
+        render.print_json(plan_json(plan))
+        return
+    _print_table(plan.offers)
+    _print_notes(plan, catalogs, explain)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The JSON document of the contract: memory in bytes, prices as decimal strings."""
+    return {
+        "offers": [offer_json(offer) for offer in plan.offers],
+        "rejections": [
+            {"machine": rejection.machine, "reason": rejection.reason}
+            for rejection in plan.rejections
+        ],
+    }
+
+
+def offer_json(offer: Offer) -> dict[str, Any]:
+    """One offer of the contract; a price that is not known is null."""
+    gpu = offer.gpu
+    return {
+        "cloud": offer.cloud,
+        "region": offer.region,
+        "zones": [zone.zone for zone in offer.zones],
+        "machine": offer.machine,
+        "cpu": offer.cpu,
+        "memory": offer.memory,
+        "gpu": {"name": gpu.name, "count": gpu.count, "memory": gpu.memory} if gpu else None,
+        "spot": offer.spot,
+        "price": None if offer.price is None else f"{offer.price:f}",
+        "on_demand": None if offer.on_demand is None else f"{offer.on_demand:f}",
+    }
+
+
+def _config() -> Config | None:
+    """The configuration, where there is one: reading YAML takes longer than all the rest."""
+    from dstack_cloud import config
+
+    return config.load() if config.config_file().exists() else None
+
+
+def _refresh(catalogs: list[Catalog], config: Config | None, regions: list[str]) -> None:
+    from dstack_cloud import config as configuration
+    from dstack_cloud.cli.catalog import refresh_regions
+
+    for catalog in catalogs:
+        refresh_regions(catalog, config or configuration.load(), regions)
+
+
+def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:
+    from dstack_cloud.cli.plan_table import offer_rows, table
+
+    header, *rows = table(offer_rows(found))
+    print(render.coloured(header, "dim", sys.stdout))
+    for row in rows:
+        print(row)
+
+
+def _print_notes(plan: Plan, catalogs: list[Catalog], explain: bool) -> None:
+    """To stderr: what was left out, why, and how old the prices are. The reasons are facts."""
+    from dstack_cloud.cli.plan_table import plan_notes
+
+    for note in plan_notes(plan, len(plan.offers)):
+        render.say(note.removesuffix(": dstack-cloud offers --explain") if explain else note)
+    if explain:
+        print()
+        for rejection in plan.rejections:
+            print(f"{rejection.machine:<16}  {rejection.reason}")
+    shown = {(offer.cloud, offer.region) for offer in plan.offers}
+    for catalog in catalogs:
+        ages = [age for age in catalog.ages() if (catalog.cloud, age.region) in shown]
+        for line in age_lines(catalog.cloud, ages):
+            render.say(line)
+
+
+def age_lines(cloud: str, ages: list[Age]) -> list[str]:
+    """How old the data is: the regions read live, and those of the bundled snapshot."""
+    live = [age for age in ages if age.live_at]
+    lines = []
+    if live:
+        oldest = min(str(age.live_at) for age in live)
+        names = ", ".join(age.region for age in live)
+        lines.append(f"{cloud} {names}: read live, {ago(oldest)}")
+    bundled = [age for age in ages if not age.live_at]
+    if bundled:
+        dated = date.fromisoformat(min(age.prices_of for age in bundled))
+        rest = "the other regions" if live else "prices"
+        lines.append(
+            f"{cloud} {rest}: bundled list of {dated:%B %Y}, spot prices not known;"
+            " dstack-cloud catalog update fetches today's"
+        )
+    return lines
+
+
+def ago(moment: str) -> str:
+    """``5.0 s ago``, ``3 h 07 m ago`` from an RFC 3339 moment."""
+    from dstack_cloud.units import format_duration, parse_time, utc_now
+
+    return f"{format_duration(max(0.0, (utc_now() - parse_time(moment)).total_seconds()))} ago"

@@ -1,0 +1,91 @@
+"""A plan in words: the table of offers, and what else there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dstack_cloud.match import Plan
+from dstack_cloud.resources import Gpu, Offer, ResourceRequest
+from dstack_cloud.units import GIB, format_price, format_size
+
+HEADER = ("#", "cloud", "region", "machine", "cpu", "memory", "gpu", "$/h", "saves", "")
+RIGHT = "r   rr rr "
+
+
+def plan_lines(plan: Plan, limit: int) -> list[str]:
+    """The table of the first ``limit`` offers, and a line about the others."""
+    lines = [f"  {line}" for line in table(offer_rows(plan.offers[:limit]))]
+    return lines + [f"  {note}" for note in plan_notes(plan, min(limit, len(plan.offers)))]
+
+
+def plan_notes(plan: Plan, shown: int) -> list[str]:
+    """How many more offers and near misses there are, and a first price that is not known."""
+    notes = []
+    if plan.offers and plan.offers[0].price is None:
+        notes.append("no price is known, so none is taken by itself: dstack-cloud catalog update")
+    parts = []
+    if plan.total > shown:
+        parts.append(_count(plan.total - shown, "more offer"))
+    if plan.reasons:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in plan.reasons)
+        parts.append(f"{_count(len(plan.rejections), 'type')} rejected ({reasons})")
+    if parts:
+        notes.append(f"{'; '.join(parts)}: dstack-cloud offers --explain")
+    return notes
+
+
+def offer_rows(offers: Sequence[Offer]) -> list[tuple[str, ...]]:
+    """The cells of `HEADER` for each offer."""
+    return [
+        (
+            str(number),
+            offer.cloud,
+            offer.region,
+            offer.machine,
+            str(offer.cpu),
+            f"{round(offer.memory / GIB, 1):g} GB",
+            gpu_words(offer.gpu),
+            format_price(offer.price),
+            f"{offer.saving * 100:.0f} %" if offer.spot and offer.saving is not None else "",
+            "spot" if offer.spot else "",
+        )
+        for number, offer in enumerate(offers, 1)
+    ]
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """`HEADER` and rows as aligned lines, two blanks between columns."""
+    cells = [HEADER, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(_aligned, row, widths, RIGHT)).rstrip() for row in cells]
+
+
+def gpu_words(gpu: Gpu | None) -> str:
+    """``1× T4 16 GB``, or nothing."""
+    return f"{gpu.count}× {gpu.name} {format_size(gpu.memory)}" if gpu else ""
+
+
+def request_words(request: ResourceRequest) -> str:
+    """``1× T4 · interruptible``: what a request asks for, in a line."""
+    parts = []
+    if request.gpu:
+        name = request.gpu.name or "GPU"
+        least = f" {format_size(request.gpu.memory)}" if request.gpu.memory else ""
+        parts.append(f"{request.gpu.count}× {name}{least}")
+    if request.cpu:
+        parts.append(f"{request.cpu} vCPU")
+    if request.memory:
+        parts.append(format_size(request.memory))
+    kinds = {True: "interruptible", False: "on demand", None: "spot or on demand"}
+    words = [", ".join(parts) or "any machine", kinds[request.interruptible]]
+    if request.max_price is not None:
+        words.append(f"at most {format_price(request.max_price)} $/h")
+    return " · ".join(words)
+
+
+def _aligned(cell: str, width: int, side: str) -> str:
+    return cell.rjust(width) if side == "r" else cell.ljust(width)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
