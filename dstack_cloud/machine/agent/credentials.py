@@ -1,0 +1,66 @@
+"""Credentials: the environment's, else the machine's own role through IMDSv2.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import threading
+import time
+
+from .errors import StoreError
+from .sigv4 import Credentials
+from .times import unix
+from .web import Web
+
+_ENDPOINT = "http://169.254.169.254"
+# Renewed this long before they expire: a request signed with them must still arrive in time.
+_MARGIN = 300.0
+
+
+class CredentialSource:
+    """Thread-safe; asks the metadata service only when what it has is about to expire."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._have: Credentials | None = None
+        endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _ENDPOINT
+        self._web = Web(endpoint.rstrip("/"), timeout=5.0)
+
+    def get(self) -> Credentials:
+        """Raises StoreError when there are none."""
+        key = os.environ.get("AWS_ACCESS_KEY_ID")
+        secret = os.environ.get("AWS_SECRET_ACCESS_KEY")
+        if key and secret:
+            return Credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN", ""), 0)
+        with self._lock:
+            have = self._have
+            if have is None or time.time() > have.expires - _MARGIN:
+                have = self._have = self._fetch(have)
+            return have
+
+    def _fetch(self, have: Credentials | None) -> Credentials:
+        try:
+            return self._role()
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+            if have is not None and time.time() < have.expires:
+                return have
+            raise StoreError(f"the machine's role gives no credentials: {error}") from error
+
+    def _role(self) -> Credentials:
+        token = self._web.request(
+            "PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+        ).body.decode()
+        header = {"X-aws-ec2-metadata-token": token}
+        base = "/latest/meta-data/iam/security-credentials/"
+        answer = self._web.request("GET", base, header)
+        if answer.status != 200:
+            raise ValueError(f"no role ({answer.status})")
+        role = answer.body.decode().split()[0]
+        raw = json.loads(self._web.request("GET", base + role, header).body)
+        return Credentials(
+            raw["AccessKeyId"], raw["SecretAccessKey"], raw["Token"], unix(raw["Expiration"])
+        )

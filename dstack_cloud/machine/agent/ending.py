@@ -1,0 +1,97 @@
+"""Waits for the container's end, and brings it about when something asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from . import machine
+from .control import WITHOUT_GRACE, Control
+from .engine import Engine, EngineError
+from .paths import Paths, read_json, write_json
+from .times import unix, uptime
+
+# A system that shuts down does not wait for long, nor does a cloud that takes a machine back.
+_SHUTDOWN_GRACE = 15.0
+
+
+class Ending:
+    """``wait`` returns when the container has ended and its log is whole."""
+
+    def __init__(
+        self, engine: Engine, job: Mapping[str, Any], paths: Paths, control: Control
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._paths = paths
+        self._control = control
+
+    def acted_upon(self) -> str | None:
+        """The cause that the container was stopped for; None when it ended by itself. A machine
+        that lost the run to another attempt has lost it in either case."""
+        if self._control.cause == "fenced":
+            return "fenced"
+        acted = read_json(self._paths.cause)
+        return None if acted is None else str(acted["cause"])
+
+    def wait(self, started: str) -> None:
+        limit = None
+        if self._job["max_duration"] is not None:
+            limit = unix(started) + self._job["max_duration"]
+            rest = limit - time.time() + self._job["grace"] + machine.SAVING
+            machine.limit(self._paths, max(0.0, rest))
+        acted = None
+        while not self._control.container_ended:
+            if self._control.cause != acted:
+                acted = self._control.cause
+                assert acted is not None
+                self._stop(acted)
+            elif limit is not None and acted is None and time.time() >= limit:
+                self._control.request("max_duration")
+            else:
+                self._control.wait(None if limit is None or acted else limit - time.time(), acted)
+
+    def _stop(self, cause: str) -> None:
+        """Stop the container for ``cause``; returns early if a stronger one comes up."""
+        known = read_json(self._paths.cause) or {}
+        if known.get("cause") != cause:
+            grace = float(self._job["grace"])
+            if cause == "interrupted":
+                grace = min(grace, _SHUTDOWN_GRACE)
+            # A grace period that has begun is not prolonged by a further cause.
+            deadline = min(uptime() + grace, known.get("deadline", float("inf")))
+            known = {"cause": cause, "deadline": deadline, "told": known.get("told", False)}
+            write_json(self._paths.cause, known)
+        if cause not in WITHOUT_GRACE:
+            if not known["told"]:
+                self._signal("TERM")
+                write_json(self._paths.cause, {**known, "told": True})
+            while not self._control.container_ended and self._control.cause == cause:
+                rest = known["deadline"] - uptime()
+                if rest <= 0:
+                    break
+                self._control.wait(rest, cause)
+            if self._control.container_ended or self._control.cause != cause:
+                return
+        while not self._control.container_ended:
+            self._signal("KILL")
+            self._control.wait(5.0, self._control.cause)
+
+    def _signal(self, name: str) -> None:
+        try:
+            self._engine.kill(self._job["container"]["name"], name)
+        except EngineError as error:
+            print(f"signal {name}: {error.message}", flush=True)
+
+    @staticmethod
+    def out_of_memory_kills() -> int:
+        """How many processes the kernel has killed for want of memory since the boot."""
+        try:
+            with open("/proc/vmstat") as file:
+                for line in file:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except OSError:
+            pass
+        return 0

@@ -1,0 +1,114 @@
+"""After the container: log and artifacts into the store, then the end's record, then the index."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import disk
+from .control import Control
+from .errors import Interrupted, StoreError
+from .paths import Paths, read_json, write
+from .ship import Shipper
+from .status import Status
+from .store import Store
+from .sync import Sync
+from .times import now
+from .watch import fenced
+
+# An unreachable store keeps the machine alive, and on the bill, this long at most.
+PATIENCE = 300.0
+_LIVE = ("submitted", "launching", "running", "recovering", "stopping")
+
+
+def finish(
+    result: Mapping[str, Any],
+    *,
+    job: Mapping[str, Any],
+    paths: Paths,
+    control: Control,
+    store: Store,
+    status: Status,
+    shipper: Shipper,
+    sync: Sync,
+) -> None:
+    """Everything between the container's end and the machine's."""
+    status.phase("saving")
+    deadline = time.monotonic() + PATIENCE
+    _insist(shipper.ship, deadline, "the log's last part")
+    end = dict(result)
+    ran = end.pop("ran")
+    _note_fence(store, job, control, deadline)
+    artifacts: list[dict[str, Any]] = []
+    if ran and not control.without_grace:
+        try:
+            artifacts = sync.final()
+        except Interrupted:
+            artifacts = []
+    status.phase("ending")
+    deadline = time.monotonic() + PATIENCE
+    _note_fence(store, job, control, deadline)
+    if control.without_grace:
+        end.update(_without_grace(control.cause))
+    end.update(
+        started_at=read_json(os.path.join(paths.root, "started_at")),
+        ended_at=now(),
+        log_bytes=_size(paths.log),
+        artifacts=artifacts,
+    )
+    data = json.dumps(end).encode()
+    _insist(lambda: _publish(store, job, control, data, end["state"]), deadline, "the end")
+    disk.release(paths)
+    write(paths.end, data)
+
+
+def _without_grace(cause: str | None) -> dict[str, Any]:
+    from .outcome import outcome
+
+    told = outcome(None, cause)
+    told.pop("exit_code")
+    return told
+
+
+def _note_fence(store: Store, job: Mapping[str, Any], control: Control, deadline: float) -> None:
+    def look() -> None:
+        if fenced(store, job):
+            control.request("fenced")
+
+    _insist(look, deadline, "the question whether another attempt owns the run")
+
+
+def _publish(
+    store: Store, job: Mapping[str, Any], control: Control, data: bytes, state: str
+) -> None:
+    """The end's record, and the run's name in the index where the run is still ours."""
+    run = job["run"]
+    ours = store.create(f"runs/{run}/attempts/{job['attempt']}/end.json", data)
+    if not ours or control.cause == "fenced":
+        return
+    store.put(f"index/{state}/{run}", b"")
+    for live in _LIVE:
+        store.delete(f"index/{live}/{run}")
+
+
+def _insist(step: Callable[[], object], deadline: float, what: str) -> None:
+    """Try until it works or the time is over: then go on without it."""
+    while True:
+        try:
+            step()
+            return
+        except StoreError as error:
+            print(f"{what}: {error}", flush=True)
+            if not error.passing or time.monotonic() > deadline:
+                return
+        time.sleep(1.0)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return 0

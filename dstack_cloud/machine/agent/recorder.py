@@ -1,0 +1,82 @@
+"""Keeps the container's output in the log until the container has ended and all of it is there."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import disk
+from .control import Control
+from .engine import Engine, EngineError
+from .logs import convert, pump, recover
+from .paths import Paths
+
+
+class Recorder:
+    """Runs in a thread of its own."""
+
+    def __init__(self, engine: Engine, name: str, paths: Paths, control: Control) -> None:
+        self._engine = engine
+        self._name = name
+        self._paths = paths
+        self._control = control
+
+    def run(self) -> None:
+        """Until the container has ended; says so to the control when the log is whole."""
+        descriptor = os.open(self._paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        while True:
+            try:
+                if self._copy(descriptor):
+                    break
+            except EngineError as error:
+                print(f"log: {error.message}", flush=True)
+            time.sleep(0.2)
+        os.close(descriptor)
+        self._control.end_of_container()
+
+    def _copy(self, descriptor: int) -> bool:
+        """One stream, from where the file ends; True when the container has ended and nothing is
+        missing."""
+        position = recover(self._paths.log)
+        stream = self._engine.logs(self._name, position.since, follow=True)
+        try:
+            pump(stream, descriptor, position.skip, self._on_full)
+        finally:
+            stream.close()
+        container = self._engine.inspect(self._name)
+        if container is None:
+            return True
+        return not container["State"]["Running"] and self._whole()
+
+    def _whole(self) -> bool:
+        """Whether the last record that the engine has is the log's last: a stream that ends with
+        its container may end a line early."""
+        stream = self._engine.logs(self._name, b"", follow=False, tail=1)
+        data = b""
+        try:
+            while True:
+                part = stream.recv(1 << 16)
+                if not part:
+                    break
+                data += part
+        finally:
+            stream.close()
+        records: list[bytes] = []
+        convert(data, 0, records)
+        return not records or tail(self._paths.log).endswith(records[-1])
+
+    def _on_full(self) -> None:
+        """No output is thrown away: when the disk is full the container must end."""
+        disk.release(self._paths)
+        self._control.request("disk")
+        time.sleep(0.2)
+
+
+def tail(path: str) -> bytes:
+    """The log's last 128 KB."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - (1 << 17)))
+            return file.read()
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,277 @@
+"""``serve``: one attempt from the job to the end of the machine.
+
+Written so that it can be killed anywhere and started again: each step leaves a file when it is
+done, and finds out from those, the engine and the store where to go on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from . import disk, machine
+from .container import run_container
+from .control import Control
+from .ending import Ending
+from .engine import Engine
+from .errors import Failure, Interrupted, StoreError
+from .finish import finish
+from .outcome import of_failure, outcome
+from .paths import Paths, read_json, write_json
+from .pull import ensure_image
+from .ready import wait_until_ready
+from .recorder import Recorder, tail
+from .ship import Shipper
+from .status import Status
+from .store import open_store
+from .sync import Sync
+from .times import now
+from .unpack import fetch_code
+from .watch import Watch, fenced
+
+_CRASHES = 5
+_SYNC = 10.0
+
+
+def serve(paths: Paths) -> int:
+    """0 when the attempt has ended (or another process sees to it); anything else asks for
+    another start."""
+    os.makedirs(paths.root, exist_ok=True)
+    lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 0
+    # The process's id, for those who look after it.
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    job = read_json(paths.job)
+    if job is None:
+        print(f"no job in {paths.root}", file=sys.stderr)
+        return 1
+    if not os.path.exists(paths.end):
+        attempt = Attempt(paths, job)
+        try:
+            attempt.run()
+        except Exception as error:
+            traceback.print_exc()
+            if not attempt.give_up(error):
+                return 1
+    machine.wait_for_followers(paths, 3.0)
+    machine.end_machine(job, paths)
+    return 0
+
+
+class Attempt:
+    """The threads of one attempt, and the story that they serve."""
+
+    def __init__(self, paths: Paths, job: Any) -> None:
+        self.paths = paths
+        self.job = job
+        acted = read_json(paths.cause) or {}
+        self.control = Control(acted.get("cause"))
+        self.store = open_store(job)
+        self.engine = Engine()
+        self.status = Status(paths)
+        self.shipper = Shipper(self.store, job, paths, self.status)
+        self.sync = Sync(self.store, job, paths, self.control)
+        self.recorder = Recorder(self.engine, job["container"]["name"], paths, self.control)
+        self.ending = Ending(self.engine, job, paths, self.control)
+        self._helpers: list[threading.Thread] = []
+
+    def run(self) -> None:
+        if not os.path.exists(os.path.join(self.paths.root, "started_at")):
+            write_json(os.path.join(self.paths.root, "started_at"), now())
+        if self.job["cloud"] != "local":
+            signal.signal(signal.SIGTERM, lambda *_: self._start("shutdown", self._on_terminate))
+        disk.hold_reserve(self.paths)
+        over = self.control.over
+        every = min(5.0, self.job["timers"]["heartbeat"] / 4)
+        self._start("heart", lambda: machine.heart(self.paths, every, over))
+        watch = Watch(self.store, self.job, self.control)
+        self._start("watch", lambda: watch.run(over))
+        self._start("ship", lambda: self.shipper.run(over))
+        result = read_json(self.paths.result)
+        if result is None:
+            result = self._result()
+            self._write(self.paths.result, result)
+        self._finish(result)
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """A thread; if it fails in a way that was not foreseen, the whole agent starts anew."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(70)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _on_terminate(self) -> None:
+        if machine.shutting_down():
+            self.control.request("interrupted")
+        else:
+            # Only the agent was stopped: the container goes on, the next agent finds it.
+            os._exit(143)
+
+    def _result(self) -> dict[str, Any]:
+        """Everything up to the container's end."""
+        try:
+            container = self._launch()
+        except Failure as failure:
+            return {**of_failure(failure), "ran": False, "container_started_at": None}
+        except Interrupted:
+            return {
+                **outcome(None, self.control.cause, max_duration=self.job["max_duration"]),
+                "ran": False,
+                "container_started_at": None,
+            }
+        killed = self.ending.out_of_memory_kills()
+        started = container["State"]["StartedAt"]
+        self.status.phase("running")
+        self.status.update(container_started_at=started)
+        self._start("log", self.recorder.run)
+        announcement = self._start("announce", self._announce)
+        if any(artifact.get("mount") for artifact in self.job["artifacts"]):
+            self._start("sync", self._sync)
+        self.ending.wait(started)
+        announcement.join(60.0)
+        state = (self.engine.inspect(self.job["container"]["name"]) or {}).get("State")
+        return {
+            **outcome(
+                state,
+                self.ending.acted_upon(),
+                disk_full=disk.full(self.paths),
+                log_tail=tail(self.paths.log),
+                host_out_of_memory=self.ending.out_of_memory_kills() > killed,
+                max_duration=self.job["max_duration"],
+            ),
+            "ran": True,
+            "container_started_at": started,
+            "container_ended_at": None if state is None else state["FinishedAt"],
+        }
+
+    def _launch(self) -> Any:
+        container = self.job["container"]
+        if not os.path.exists(self.paths.launched):
+            wait_until_ready(self.engine, self.job, self.paths, self.control)
+            code = self._fetch_code()
+            self.status.phase("pulling", image=container["image"])
+            ensure_image(
+                self.engine,
+                container["image"],
+                may_pull=container["pull"],
+                stall=self.job["timers"]["pull_stall"],
+                control=self.control,
+                report=self._pulled,
+            )
+            code()
+            if self.control.cause is not None:
+                raise Interrupted
+        return run_container(self.engine, self.job, self.paths)
+
+    def _fetch_code(self) -> Callable[[], None]:
+        """Begin to fetch the code; the answer waits for it, and raises what went wrong."""
+        problem: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                fetch_code(self.store, self.job["code"], self.paths, self.control)
+            except (Failure, Interrupted) as error:
+                problem.append(error)
+
+        thread = self._start("code", work)
+
+        def wait() -> None:
+            thread.join()
+            if problem:
+                raise problem[0]
+
+        return wait
+
+    def _pulled(self, received: int) -> None:
+        detail = self.status.get("detail")
+        if received - detail.get("pulled_bytes", 0) > 1 << 20:
+            self.status.phase("pulling", pulled_bytes=received)
+
+    def _announce(self) -> None:
+        """Move the run's name in the index to running."""
+        run = self.job["run"]
+        while not self.control.container_ended:
+            try:
+                if not fenced(self.store, self.job):
+                    self.store.put("index/running/" + run, b"")
+                    for state in ("launching", "recovering"):
+                        self.store.delete(f"index/{state}/{run}")
+                return
+            except StoreError as error:
+                print(f"announce: {error}", flush=True)
+                self.control.wait(2.0, self.control.cause)
+
+    def _sync(self) -> None:
+        """Copy the mounted artifacts while the container runs."""
+        while not self.control.container_ended and not self.control.without_grace:
+            self.control.wait(_SYNC, self.control.cause)
+            if self.control.container_ended:
+                return
+            try:
+                behind = self.sync.settled()
+            except Interrupted:
+                return
+            fields = {"behind": behind, "error": self.sync.error}
+            self.status.sync(**fields if self.sync.error else {**fields, "last_ok": now()})
+
+    def _finish(self, result: dict[str, Any]) -> None:
+        finish(
+            result,
+            job=self.job,
+            paths=self.paths,
+            control=self.control,
+            store=self.store,
+            status=self.status,
+            shipper=self.shipper,
+            sync=self.sync,
+        )
+        self.control.over.set()
+        if self.job["cloud"] == "local":
+            self.engine.remove(self.job["container"]["name"])
+            if os.path.exists(self.paths.secrets):
+                os.unlink(self.paths.secrets)
+
+    def give_up(self, error: Exception) -> bool:
+        """Count an error that nobody foresaw; after some, end the attempt with it."""
+        path = os.path.join(self.paths.root, "crashes")
+        crashes = (read_json(path) or 0) + 1
+        self._write(path, crashes)
+        if crashes < _CRASHES:
+            time.sleep(0.5)
+            return False
+        words = f"{type(error).__name__}: {error}"
+        self.engine.kill(self.job["container"]["name"], "KILL")
+        self._finish(
+            {
+                **of_failure(Failure("agent", f"the agent failed: {words}")),
+                "ran": os.path.exists(self.paths.launched),
+                "container_started_at": self.status.get("container_started_at"),
+            }
+        )
+        return True
+
+    def _write(self, path: str, value: object) -> None:
+        try:
+            write_json(path, value)
+        except OSError:
+            disk.release(self.paths)
+            write_json(path, value)

@@ -1,0 +1,73 @@
+"""status.json: what the agent is doing, for those who follow and those who look it up."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+from . import disk
+from .paths import Paths, read_json, write
+from .times import now
+
+
+class Status:
+    """Thread-safe; every change is on the disk when the call returns."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._lock = threading.Lock()
+        self._fields: dict[str, Any] = {
+            "phase": "preparing",
+            "since": now(),
+            "detail": {},
+            "container_started_at": None,
+            "log_bytes": 0,
+            "sync": {"behind": 0, "last_ok": None, "error": None},
+            "host_key": None,
+        }
+        # A restarted agent goes on with what its predecessor knew.
+        self._fields.update(read_json(paths.status) or {})
+        self.moved = threading.Event()
+
+    def phase(self, name: str, **detail: object) -> None:
+        """Enter a phase, or go on with it."""
+        with self._lock:
+            if self._fields["phase"] != name:
+                self._fields.update(phase=name, since=now(), detail={})
+                self.moved.set()
+            self._fields["detail"].update(detail)
+        self.save()
+
+    def update(self, **fields: object) -> None:
+        with self._lock:
+            self._fields.update(fields)
+        self.save()
+
+    def sync(self, **fields: object) -> None:
+        with self._lock:
+            self._fields["sync"].update(fields)
+        self.save()
+
+    def get(self, name: str) -> Any:
+        return self._fields[name]
+
+    def save(self) -> None:
+        """Write the file, with the present length of the log."""
+        data = self.as_bytes()
+        try:
+            write(self._paths.status, data)
+        except OSError:
+            # A full disk: the reserve is for the end's record and for this.
+            disk.release(self._paths)
+
+    def as_bytes(self) -> bytes:
+        """The document of this moment."""
+        with self._lock:
+            self._fields["updated_at"] = now()
+            try:
+                self._fields["log_bytes"] = os.path.getsize(self._paths.log)
+            except FileNotFoundError:
+                self._fields["log_bytes"] = 0
+            return json.dumps(self._fields).encode()

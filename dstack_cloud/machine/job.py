@@ -1,0 +1,211 @@
+"""What the client tells the agent (the job) and what the agent answers (status, end), typed.
+
+The agent itself reads and writes plain JSON: it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dstack_cloud.units import parse_time
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """Where the agent finds the store: ``s3://bucket/prefix`` or an absolute folder."""
+
+    url: str
+    region: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactSpec:
+    """A path below the working directory, or absolute in the container; kept at every ending,
+    and with ``mount`` while the container runs, too."""
+
+    path: str
+    mount: bool = False
+
+
+@dataclass(frozen=True)
+class Timers:
+    """Seconds: an agent's heartbeat older than ``heartbeat`` ends the machine; a pull without
+    any progress for ``pull_stall`` fails the run."""
+
+    heartbeat: int = 120
+    pull_stall: int = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything the agent needs. ``argv`` is `dstack_cloud.ssh.docker.run_argv`'s; ``grace`` and
+    ``max_duration`` are seconds; ``clients`` are public keys in OpenSSH form; ``machine_record``
+    is written to ``machine.json`` again once the host key has been replaced."""
+
+    run: str
+    attempt: int
+    cloud: str
+    region: str
+    machine: str
+    store: StoreAccess
+    container: str
+    image: str
+    argv: Sequence[str]
+    pull: bool = True
+    code: str | None = None
+    artifacts: Sequence[ArtifactSpec] = ()
+    working_dir: str = "/workflow"
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_duration: int | None = None
+    grace: int = 30
+    timers: Timers = field(default_factory=Timers)
+    ec2_endpoint: str | None = None
+    clients: Sequence[str] = ()
+    user: str = "ubuntu"
+    rotate_host_key: bool = True
+    machine_record: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that goes over the wire: secrets included, so never to a disk or a log."""
+        return {
+            "version": VERSION,
+            "run": self.run,
+            "attempt": self.attempt,
+            "cloud": self.cloud,
+            "region": self.region,
+            "machine": self.machine,
+            "store": {
+                "url": self.store.url,
+                "region": self.store.region or self.region,
+                "endpoint": self.store.endpoint,
+            },
+            "endpoints": {"ec2": self.ec2_endpoint},
+            "container": {
+                "name": self.container,
+                "image": self.image,
+                "pull": self.pull,
+                "run": list(self.argv),
+            },
+            "code": self.code,
+            "artifacts": [{"path": a.path, "mount": a.mount} for a in self.artifacts],
+            "working_dir": self.working_dir,
+            "secrets": dict(self.secrets),
+            "max_duration": self.max_duration,
+            "grace": self.grace,
+            "timers": {"heartbeat": self.timers.heartbeat, "pull_stall": self.timers.pull_stall},
+            "clients": list(self.clients),
+            "user": self.user,
+            "rotate_host_key": self.rotate_host_key,
+            "machine_record": dict(self.machine_record),
+        }
+
+
+def _time(value: object) -> datetime | None:
+    return None if value is None else parse_time(str(value))
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """``behind`` bytes are changed and not yet in the store."""
+
+    behind: int = 0
+    last_ok: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The agent's last word while it works. ``phase`` is preparing, pulling, running, saving or
+    ending, since ``since``."""
+
+    phase: str
+    since: datetime
+    updated_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    container_started_at: datetime | None = None
+    log_bytes: int = 0
+    sync: SyncStatus = field(default_factory=SyncStatus)
+    host_key: str | None = None
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Status:
+        """Raises ValueError or KeyError for what is not a status."""
+        raw = json.loads(data)
+        sync = raw.get("sync") or {}
+        return cls(
+            phase=raw["phase"],
+            since=parse_time(raw["since"]),
+            updated_at=parse_time(raw["updated_at"]),
+            detail=raw.get("detail") or {},
+            container_started_at=_time(raw.get("container_started_at")),
+            log_bytes=int(raw.get("log_bytes", 0)),
+            sync=SyncStatus(
+                int(sync.get("behind", 0)), _time(sync.get("last_ok")), sync.get("error")
+            ),
+            host_key=raw.get("host_key"),
+        )
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """What became of one artifact. ``stored`` False with an error; True with ``files`` 0 and an
+    error says that the container left nothing at that path."""
+
+    path: str
+    files: int
+    bytes: int
+    stored: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended. ``state`` is done, failed, stopped or lost; ``reason`` is exited,
+    stopped, aborted, max_duration, image, disk, memory, setup, fenced, interrupted or agent."""
+
+    state: str
+    reason: str
+    exit_code: int | None
+    message: str | None
+    hint: str | None
+    started_at: datetime | None
+    container_started_at: datetime | None
+    ended_at: datetime | None
+    container_ended_at: datetime | None = None
+    log_bytes: int = 0
+    artifacts: tuple[StoredArtifact, ...] = ()
+
+    @property
+    def artifacts_stored(self) -> bool:
+        """False when anything that should be in the store is not."""
+        return all(artifact.stored for artifact in self.artifacts)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> End:
+        """Raises ValueError or KeyError for what is not an end."""
+        raw = json.loads(data)
+        return cls(
+            state=raw["state"],
+            reason=raw["reason"],
+            exit_code=raw.get("exit_code"),
+            message=raw.get("message"),
+            hint=raw.get("hint"),
+            started_at=_time(raw.get("started_at")),
+            container_started_at=_time(raw.get("container_started_at")),
+            ended_at=_time(raw.get("ended_at")),
+            container_ended_at=_time(raw.get("container_ended_at")),
+            log_bytes=int(raw.get("log_bytes") or 0),
+            artifacts=tuple(
+                StoredArtifact(
+                    str(a["path"]), int(a["files"]), int(a["bytes"]), bool(a["stored"]), a["error"]
+                )
+                for a in raw.get("artifacts") or ()
+            ),
+        )

@@ -1,0 +1,70 @@
+"""The ``docker run`` command line of a container spec: pure, returns the arguments only.
+
+``{root}`` and ``{volatile}`` in the value of a ``--volume`` stand for the agent's folders and are
+filled in on the machine; anywhere else they are the user's own text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dstack_cloud.spec import WORKING_DIR, ContainerSpec
+
+
+def mount_target(working_dir: str) -> str:
+    """Where the user's code and artifacts are in the container.
+
+    ``/workflow``, unless the working directory lies outside of it: then that directory itself.
+    """
+    inside = working_dir == WORKING_DIR or working_dir.startswith(WORKING_DIR + "/")
+    return WORKING_DIR if inside else working_dir
+
+
+def run_argv(
+    spec: ContainerSpec,
+    *,
+    name: str,
+    gpus: int | str = 0,
+    labels: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    secrets: Sequence[str] = (),
+    memory: int | None = None,
+    stop_timeout: int | None = None,
+) -> list[str]:
+    """``docker run --detach …`` for ``spec``.
+
+    ``gpus`` is a count or ``all``; ``environment`` goes on top of the spec's own; ``secrets`` are
+    names only: the agent has the values in its own environment when it runs this, which, unlike an
+    env file, carries values of several lines. ``memory`` is the container's limit in bytes, None
+    for none; ``stop_timeout`` seconds is the time a stopping engine leaves the container.
+    """
+    argv = ["docker", "run", "--detach", "--name", name]
+    # The pull is the agent's, with progress and a typed failure; here it would be silent.
+    argv += ["--pull", "never"]
+    # One init that passes SIGTERM to the whole process group: a shell as the first process would
+    # keep it to itself and leave the training program to be killed without notice.
+    argv += ["--init", "--env", "TINI_KILL_PROCESS_GROUP=1"]
+    # The agent reads the log through the engine, so the driver must be one that keeps it.
+    argv += ["--log-driver", "json-file", "--network", "bridge"]
+    argv += ["--volume", f"{{root}}/workflow:{mount_target(spec.working_dir)}"]
+    argv += ["--workdir", spec.working_dir]
+    if spec.shm_size is not None:
+        argv += ["--shm-size", f"{spec.shm_size}b"]
+    if memory is not None:
+        argv += ["--memory", f"{memory}b"]
+    if stop_timeout is not None:
+        argv += ["--stop-timeout", str(stop_timeout)]
+    if gpus:
+        argv += ["--gpus", str(gpus)]
+    for key, value in sorted((labels or {}).items()):
+        argv += ["--label", f"{key}={value}"]
+    for key, value in sorted({**spec.environment, **(environment or {})}.items()):
+        argv += ["--env", f"{key}={value}"]
+    for key in sorted(secrets):
+        argv += ["--env", key]
+    for port in spec.ports:
+        # Loopback only: application ports are reached through the tunnel, never from outside.
+        argv += ["--publish", f"127.0.0.1:{port}:{port}"]
+    if spec.entrypoint is not None:
+        argv += ["--entrypoint", spec.entrypoint]
+    return [*argv, spec.image, *spec.command]
