@@ -1,0 +1,118 @@
+"""Attempts of a run: who owns one, its machine, and how it ended."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from dstack_cloud.state import documents, keys
+from dstack_cloud.state.documents import Document, together
+from dstack_cloud.state.runs import RunState, settle
+from dstack_cloud.storage.base import Store
+from dstack_cloud.units import utc_now
+
+# Attempts are looked for this many at a time: nearly every run has fewer.
+_PROBES = 3
+
+
+def claim_attempt(store: Store, run: str, number: int, intent: Mapping[str, Any]) -> bool:
+    """Write the attempt's intent; False when another client has claimed it.
+
+    Who holds the intent of attempt ``n + 1`` has fenced attempt ``n``.
+    """
+    document = {**intent, "claimed_at": utc_now(), "claim": secrets.token_hex(8)}
+    return store.create(keys.intent(run, number), documents.encode(document))
+
+
+def latest_attempt(store: Store, run: str) -> int:
+    """The highest attempt that was claimed, from 1; 0 if none was."""
+    first = 1
+    while True:
+        numbers = range(first, first + _PROBES)
+        claimed = together(lambda number: store.get(keys.intent(run, number)), numbers)
+        for number, intent in zip(numbers, claimed, strict=True):
+            if intent is None:
+                return number - 1
+        first += _PROBES
+
+
+def record_machine(store: Store, run: str, number: int, machine: Mapping[str, Any]) -> None:
+    """What was launched for the attempt, with its public host key."""
+    store.put(keys.machine(run, number), documents.encode(machine))
+
+
+def read_intent(store: Store, run: str, number: int) -> Document | None:
+    """None when nobody has claimed the attempt."""
+    return documents.read(store, keys.intent(run, number))
+
+
+def read_machine(store: Store, run: str, number: int) -> Document | None:
+    """None when no machine was had (or its launcher died before writing it down)."""
+    return documents.read(store, keys.machine(run, number))
+
+
+def read_status(store: Store, run: str, number: int) -> Document | None:
+    """The agent's last word while it works; None before its first."""
+    return documents.read(store, keys.status(run, number))
+
+
+def read_end(store: Store, run: str, number: int) -> Document | None:
+    """How the attempt ended; None while it has not."""
+    return documents.read(store, keys.end(run, number))
+
+
+def record_end(store: Store, run: str, number: int, end: Mapping[str, Any]) -> bool:
+    """Write how the attempt ended; False when that is known already."""
+    document = {"ended_at": utc_now(), **end}
+    return store.create(keys.end(run, number), documents.encode(document))
+
+
+def record_lost(
+    store: Store,
+    run: str,
+    number: int,
+    *,
+    reason: str,
+    message: str,
+    hint: str | None = None,
+    final: bool = True,
+) -> bool:
+    """Record that the attempt's machine is gone without a word; False when an end is known.
+
+    With ``final`` the run is lost, too; without, another attempt will follow. Call it only when
+    the machine is known to be gone: the end of an attempt is written once.
+    """
+    written = record_end(
+        store,
+        run,
+        number,
+        {
+            "state": RunState.LOST,
+            "reason": reason,
+            "exit_code": None,
+            "message": message,
+            "hint": hint,
+            "started_at": None,
+            "container_started_at": None,
+            "log_bytes": None,
+            "artifacts": [],
+            "claim": secrets.token_hex(8),
+        },
+    )
+    if final:
+        align(store, run, number)
+    return written
+
+
+def align(store: Store, run: str, number: int) -> RunState | None:
+    """Make the index say how the run's last attempt ended, and return it; None if it has not.
+
+    Whoever wrote the end may have died before moving the run.
+    """
+    end = read_end(store, run, number)
+    if end is None:
+        return None
+    state = RunState(end["state"])
+    settle(store, run, state)
+    return state
