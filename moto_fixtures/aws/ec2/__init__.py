@@ -1,0 +1,1 @@
+"""EC2 as the real one answers: fleets, machines, types, spot prices."""

@@ -1,0 +1,142 @@
+"""Faults that a test asked for: errors, delays and dropped connections, matched to calls."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+# Codes that reject the whole CreateFleet request; others are an item of its Errors[].
+REQUEST_LEVEL = {
+    "AuthFailure",
+    "ExpiredToken",
+    "InternalError",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "Unavailable",
+}
+
+
+@dataclass
+class Fault:
+    """One standing order.
+
+    ``action`` a name or a pattern; ``match`` attribute → pattern (``instance_type``, ``zone``,
+    ``region``, ``principal``, ``access_key``, ``service``, ``spot``, or a parameter's name);
+    ``times`` how many calls it strikes (None: until removed); ``when`` ``before`` the call is
+    executed or ``after`` it was. Then any of: ``delay_s``, ``error`` (with ``message`` and
+    ``http``, the status), ``drop``.
+    """
+
+    id: int
+    action: str = "*"
+    match: dict[str, str] = field(default_factory=dict)
+    times: int | None = 1
+    when: str = "before"
+    error: str | None = None
+    message: str | None = None
+    http: int | None = None
+    delay_s: float = 0.0
+    drop: bool = False
+    struck: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self.times is not None and self.struck >= self.times
+
+    @property
+    def request_level(self) -> bool:
+        """Whether it rejects a whole CreateFleet rather than one of its pools."""
+        return self.error is None or self.http is not None or self.error in REQUEST_LEVEL
+
+
+def _values(found: Any) -> list[str]:
+    if isinstance(found, list | tuple | set):
+        return [text for item in found for text in _values(item)]
+    if isinstance(found, bool):
+        return [str(found).lower()]
+    return [] if found is None else [str(found)]
+
+
+def matches(fault: Fault, action: str, attributes: dict[str, Any]) -> bool:
+    """Whether the fault's patterns hold for a call's action and attributes."""
+    if not fnmatchcase(action, fault.action):
+        return False
+    known = {name.lower(): value for name, value in attributes.items()}
+    return all(
+        any(fnmatchcase(value, str(pattern)) for value in _values(known.get(name.lower())))
+        for name, pattern in fault.match.items()
+    )
+
+
+class Faults:
+    """The standing orders, and how often each has struck."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._next = 1
+
+    def add(self, order: dict[str, Any]) -> Fault:
+        """Accept a fault as posted; ValueError names what is wrong with it."""
+        known = {f for f in Fault.__dataclass_fields__ if f not in ("id", "struck")}
+        unknown = sorted(set(order) - known)
+        if unknown:
+            raise ValueError(f"unknown keys in fault: {', '.join(unknown)}")
+        if order.get("when", "before") not in ("before", "after"):
+            raise ValueError("when is 'before' or 'after'")
+        if not (order.get("error") or order.get("drop") or order.get("delay_s")):
+            raise ValueError("a fault has an error, a delay_s or drop")
+        with self._lock:
+            fault = Fault(id=self._next, **order)
+            self._next += 1
+            self._faults.append(fault)
+        return fault
+
+    def strike(
+        self, action: str, attributes: dict[str, Any], when: str, pools: bool = False
+    ) -> Fault | None:
+        """The first fault that holds for this call, counted as struck; None when none does.
+
+        ``pools`` says that the action takes faults pool by pool (see :meth:`pool_fault`): only
+        those that reject a whole request strike here then.
+        """
+        with self._lock:
+            for fault in self._faults:
+                if fault.exhausted or fault.when != when:
+                    continue
+                if pools and not fault.request_level:
+                    continue
+                if matches(fault, action, attributes):
+                    fault.struck += 1
+                    return fault
+        return None
+
+    def pool_faults(self, action: str) -> list[Fault]:
+        """The faults that may strike pools of one fleet; count them with :meth:`count`."""
+        with self._lock:
+            return [
+                f
+                for f in self._faults
+                if not f.exhausted and not f.request_level and fnmatchcase(action, f.action)
+            ]
+
+    def count(self, faults: list[Fault]) -> None:
+        """Count each as struck once: by one call, however many pools it took."""
+        with self._lock:
+            for fault in faults:
+                fault.struck += 1
+
+    def listing(self) -> list[dict[str, Any]]:
+        """All that were posted, exhausted ones included."""
+        with self._lock:
+            return [asdict(f) for f in self._faults]
+
+    def remove(self, number: int | None = None) -> None:
+        """Remove one, or all."""
+        with self._lock:
+            self._faults = [f for f in self._faults if number is not None and f.id != number]
