@@ -38,7 +38,6 @@ def show(as_json: options.Json = False) -> None:
     """Say where the machine types and prices come from and how old they are."""
     from dstack_cloud import config as configuration
     from dstack_cloud.catalog.open import open_catalogs
-    from dstack_cloud.cli.offers import ago
 
     config = configuration.load()
     catalogs = open_catalogs((), config.aws.profile if config.aws else None)
@@ -90,3 +89,10 @@ def _as_json(catalogs: Sequence[Catalog]) -> dict[str, object]:
             for age in one.ages()
         ]
     }
+
+
+def ago(moment: str) -> str:
+    """``5.0 s ago``, ``3 h 07 m ago`` from an RFC 3339 moment."""
+    from dstack_cloud.units import format_duration, parse_time, utc_now
+
+    return f"{format_duration(max(0.0, (utc_now() - parse_time(moment)).total_seconds()))} ago"

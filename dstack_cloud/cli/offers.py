@@ -149,6 +149,8 @@ def _print_notes(plan: Plan, catalogs: list[Catalog], explain: bool) -> None:
 
 def age_lines(cloud: str, ages: list[Age]) -> list[str]:
     """How old the data is: the regions read live, and those of the bundled snapshot."""
+    from dstack_cloud.cli.catalog import ago
+
     live = [age for age in ages if age.live_at]
     lines = []
     if live:
@@ -164,10 +166,3 @@ def age_lines(cloud: str, ages: list[Age]) -> list[str]:
             " dstack-cloud catalog update fetches today's"
         )
     return lines
-
-
-def ago(moment: str) -> str:
-    """``5.0 s ago``, ``3 h 07 m ago`` from an RFC 3339 moment."""
-    from dstack_cloud.units import format_duration, parse_time, utc_now
-
-    return f"{format_duration(max(0.0, (utc_now() - parse_time(moment)).total_seconds()))} ago"
