@@ -1,0 +1,130 @@
+"""AWS behind the seam of `dstack_cloud.clouds.base`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from dstack_cloud.clouds.aws import leftovers, machines, network
+from dstack_cloud.clouds.aws.groups import group
+from dstack_cloud.clouds.aws.images import recipe
+from dstack_cloud.clouds.aws.launch import Launcher
+from dstack_cloud.clouds.aws.machines import Reach
+from dstack_cloud.clouds.aws.names import OWNER
+from dstack_cloud.clouds.aws.prepare import Prepared, prepare
+from dstack_cloud.clouds.aws.sessions import Sessions
+from dstack_cloud.clouds.aws.settings import Settings
+from dstack_cloud.clouds.base import Check, LaunchAnswer, LaunchRequest, Leftover, Machine
+from dstack_cloud.errors import InternalError
+from dstack_cloud.resources import Offer
+
+_THREADS = 12
+
+
+class AwsCloud:
+    """One account of AWS, as one profile reaches it. Safe to use from several threads.
+
+    Every method may raise the errors of `dstack_cloud.errors`; none lets one of botocore's out.
+    """
+
+    name = "aws"
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        subnets: Sequence[str] = (),
+        security_groups: Sequence[str] = (),
+        public_ip: bool = True,
+        jump_host: str | None = None,
+        image: str | None = None,
+        role: str | None = None,
+        store_url: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        given = {"role": role, "environ": environ}
+        self.settings = Settings(
+            profile=profile,
+            subnets=tuple(subnets),
+            security_groups=tuple(security_groups),
+            public_ip=public_ip,
+            jump_host=jump_host,
+            image=image,
+            store_url=store_url,
+            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+        )
+        self.sessions = Sessions(profile)
+        self._reach = Reach(public_ip, jump_host)
+        self._prepared: dict[str, Prepared] = {}
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+
+    @cached_property
+    def _launcher(self) -> Launcher:
+        return Launcher(self.sessions, self.settings, self._pool)
+
+    def prepare(self, offers: Sequence[Offer]) -> None:
+        """Ask ahead for what a launch of these offers (of one region) will need to know.
+
+        Worth calling as soon as the plan is there; what goes wrong is told by `launch`.
+        """
+        region = offers[0].region
+        recipes = {recipe(offer, self.settings.image) for offer in offers}
+        self._prepared[region] = prepare(self.sessions, self.settings, self._pool, region, recipes)
+
+    def launch(self, request: LaunchRequest) -> LaunchAnswer:
+        """Ask once for one machine across the request's offers and their zones.
+
+        Raises PermissionDeniedError, CredentialsError or InputError for what no other offer can
+        help, TryAgainError when AWS answers with neither a machine nor a reason.
+        """
+        regions = {offer.region for offer in request.offers}
+        if len(regions) != 1:
+            raise InternalError(f"a launch is for one region, not {len(regions)}")
+        region = regions.pop()
+        groups = group(request.offers, self.settings.image)
+        recipes = {one.recipe for one in groups}
+        prepared = self._prepared.pop(region, None)
+        if prepared is None or not prepared.serves(recipes):
+            prepared = prepare(self.sessions, self.settings, self._pool, region, recipes)
+        return self._launcher.launch(request, groups, prepared)
+
+    def machine(self, region: str, machine_id: str) -> Machine | None:
+        """The machine as it is now; None when EC2 no longer (or not yet) knows it."""
+        return machines.describe(self.sessions.ec2(region), region, machine_id, self._reach)
+
+    def machines(self, region: str, run: str | None = None) -> list[Machine]:
+        """All machines that carry our tags (of one run, if named) and are not gone."""
+        return machines.listing(self.sessions.ec2(region), region, self._reach, run)
+
+    def terminate(self, region: str, ids: Iterable[str]) -> None:
+        """End the machines; harmless when they are gone already."""
+        machines.terminate(self.sessions.ec2(region), region, ids)
+
+    def admit(self, machine: Machine) -> None:
+        """Let the caller's present address reach SSH; nothing with groups of the user's own."""
+        if self.settings.security_groups:
+            return
+        ec2 = self.sessions.ec2(machine.region)
+        asked = prepare(self.sessions, self.settings, self._pool, machine.region, ())
+        found = asked.network()
+        for vpc, ids in found.groups.items():
+            ranges = asked.ranges(ec2, vpc)
+            network.admit(ec2, machine.region, ids[0], ranges, machine.tags.get(OWNER, ""))
+
+    def leftovers(self, region: str) -> list[Leftover]:
+        """Machines, launch templates, and (where no machine is) SSH rules that we made."""
+        return leftovers.listing(self.sessions.ec2(region), region, self._reach)
+
+    def remove(self, leftover: Leftover) -> None:
+        """Remove one leftover; harmless when it is gone already."""
+        leftovers.remove(self.sessions.ec2(leftover.region), leftover)
+
+    def check(self, region: str) -> Iterator[Check]:
+        """Credentials, permissions, quotas, store, network and image, one by one."""
+        from dstack_cloud.clouds.aws.check import checks
+
+        return checks(self.sessions, self.settings, self._pool, region)

@@ -1,0 +1,244 @@
+"""One machine from many pools with one call: launch template, instant fleet, template away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from dstack_cloud.clouds.aws.codes import fails_at_once
+from dstack_cloud.clouds.aws.errors import code_of, failed, message_of, translated
+from dstack_cloud.clouds.aws.groups import Pool
+from dstack_cloud.clouds.aws.names import as_aws, launch_tags, part_token, template_name
+from dstack_cloud.clouds.aws.outcome import (
+    Outcome,
+    failure,
+    message_in,
+    pool_of,
+    request_failures,
+)
+from dstack_cloud.clouds.aws.template import Blueprint
+from dstack_cloud.clouds.base import LaunchFailure, LaunchRequest
+from dstack_cloud.errors import DstackError, TryAgainError
+
+Later = Callable[[Callable[[], None]], None]
+"""Takes what may be done when the answer is already on its way."""
+
+_DENIED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
+_TEMPLATE_EXISTS = "InvalidLaunchTemplateName.AlreadyExistsException"
+_TEMPLATE_GONE = {
+    "InvalidLaunchTemplateName.NotFoundException",
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateId.NotFoundException",
+    "InvalidLaunchTemplateId.VersionNotFound",
+}
+# A template may not be visible everywhere at once after it was made (EC2 API: eventual
+# consistency, docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+_VISIBLE_WITHIN_S = (0.1, 0.3, 1.0, 2.0)
+
+
+_REPLAYED = {"IdempotentParameterMismatch"}
+
+
+class FleetsDenied(Exception):
+    """The caller may not create templates or fleets: RunInstances may still be allowed."""
+
+
+class Replayed(Exception):
+    """The token was used before for a request that was not quite this one."""
+
+
+def launch(
+    ec2: Any,
+    region: str,
+    blueprint: Blueprint,
+    groups: tuple[str, ...],
+    pools: list[Pool],
+    part: int,
+    later: Later,
+) -> Outcome:
+    """Ask for one machine of the pools, best first.
+
+    ``part`` tells apart the fleets of one request; ``later`` takes the deletion of the template,
+    which nobody has to wait for. Raises FleetsDenied, Replayed, and errors of ours for what no
+    other offer can help.
+    """
+    request = blueprint.request
+    token = part_token(request.token, part)
+    name = template_name(request, token)
+    _make_template(ec2, region, name, blueprint.data(groups), request)
+    try:
+        answer = _ask(ec2, region, fleet_request(request, name, token, pools), pools)
+    finally:
+        later(lambda: delete_template(ec2, region, name))
+    if isinstance(answer, Outcome):
+        return answer
+    return read_answer(answer, pools, region)
+
+
+def fleet_request(
+    request: LaunchRequest, template: str, token: str, pools: list[Pool]
+) -> dict[str, Any]:
+    """The parameters of CreateFleet: pure."""
+    spot = pools[0].offer.spot
+    market = "spot" if spot else "on-demand"
+    parameters: dict[str, Any] = {
+        "Type": "instant",
+        "ClientToken": token,
+        "LaunchTemplateConfigs": [
+            {
+                "LaunchTemplateSpecification": {
+                    "LaunchTemplateName": template,
+                    "Version": "$Default",
+                },
+                "Overrides": [
+                    _override(pool, rank, request.max_price if spot else None)
+                    for rank, pool in enumerate(pools)
+                ],
+            }
+        ],
+        "TargetCapacitySpecification": {
+            "TotalTargetCapacity": 1,
+            "DefaultTargetCapacityType": market,
+        },
+    }
+    if spot:
+        parameters["SpotOptions"] = {
+            "AllocationStrategy": "capacity-optimized-prioritized",
+            "InstanceInterruptionBehavior": "terminate",
+        }
+    else:
+        parameters["OnDemandOptions"] = {"AllocationStrategy": "prioritized"}
+    return parameters
+
+
+def _override(pool: Pool, rank: int, max_price: Decimal | None) -> dict[str, Any]:
+    override: dict[str, Any] = {
+        "InstanceType": pool.offer.machine,
+        "SubnetId": pool.subnet.id,
+        "Priority": float(rank),
+    }
+    if max_price is not None:
+        override["MaxPrice"] = str(max_price)
+    return override
+
+
+def _make_template(
+    ec2: Any, region: str, name: str, data: dict[str, Any], request: LaunchRequest
+) -> None:
+    """Make the launch template.
+
+    One of that name is what an earlier try left: it may hold other user data, so it goes first.
+    """
+    from botocore.exceptions import ClientError
+
+    def make() -> None:
+        ec2.create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData=data,
+            TagSpecifications=[
+                {"ResourceType": "launch-template", "Tags": as_aws(launch_tags(request))}
+            ],
+        )
+
+    with translated("making the launch template", region):
+        try:
+            try:
+                make()
+            except ClientError as error:
+                if code_of(error) != _TEMPLATE_EXISTS:
+                    raise
+                delete_template(ec2, region, name)
+                make()
+        except ClientError as error:
+            if code_of(error) in _DENIED:
+                raise FleetsDenied(message_of(error)) from error
+            raise
+
+
+def delete_template(ec2: Any, region: str, name: str) -> None:
+    """Delete a launch template by name; harmless when it is gone already."""
+    from botocore.exceptions import ClientError
+
+    with translated("deleting the launch template", region):
+        try:
+            ec2.delete_launch_template(LaunchTemplateName=name)
+        except ClientError as error:
+            if code_of(error) not in _TEMPLATE_GONE:
+                raise
+
+
+def _ask(
+    ec2: Any, region: str, parameters: dict[str, Any], pools: list[Pool]
+) -> dict[str, Any] | Outcome:
+    """CreateFleet's answer; an Outcome where the whole request was refused for want of room."""
+    from botocore.exceptions import ClientError
+
+    waits = list(_VISIBLE_WITHIN_S)
+    with translated("launching", region):
+        while True:
+            try:
+                answer: dict[str, Any] = ec2.create_fleet(**parameters)
+                return answer
+            except ClientError as error:
+                code, message = code_of(error), message_of(error)
+                if code in _TEMPLATE_GONE and waits:
+                    time.sleep(waits.pop(0))
+                    continue
+                if code in _DENIED:
+                    raise FleetsDenied(message) from error
+                if code in _REPLAYED:
+                    raise Replayed(message) from error
+                if fails_at_once(code, message) or code in _TEMPLATE_GONE:
+                    raise
+                return Outcome(None, request_failures(code, message, pools))
+
+
+def read_answer(answer: dict[str, Any], pools: list[Pool], region: str) -> Outcome:
+    """The outcome in an answer of CreateFleet: pure.
+
+    Raises what no other offer can help when that is all the answer says, and TryAgainError for
+    an answer with neither machine nor error.
+    """
+    failures = tuple(_failures(answer, pools))
+    for launched in answer.get("Instances", ()):
+        overrides = launched.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+        pool = pool_of(
+            pools,
+            launched.get("InstanceType") or overrides.get("InstanceType"),
+            overrides.get("SubnetId"),
+            overrides.get("AvailabilityZone"),
+        )
+        for instance in launched.get("InstanceIds", ()):
+            return Outcome((str(instance), pool), failures)
+    if not failures:
+        raise TryAgainError(
+            f"AWS launched nothing in {region} and gave no reason "
+            f"(fleet {answer.get('FleetId', 'unknown')})",
+            "run the command again, or try another --region",
+        )
+    hopeless = _hopeless(failures, region)
+    if hopeless is not None:
+        raise hopeless
+    return Outcome(None, failures)
+
+
+def _failures(answer: dict[str, Any], pools: list[Pool]) -> Iterator[LaunchFailure]:
+    for error in answer.get("Errors", ()):
+        overrides = error.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+        pool = pool_of(
+            pools,
+            overrides.get("InstanceType"),
+            overrides.get("SubnetId"),
+            overrides.get("AvailabilityZone"),
+        )
+        yield failure(str(error.get("ErrorCode", "Unknown")), message_in(error), pool)
+
+
+def _hopeless(failures: tuple[LaunchFailure, ...], region: str) -> DstackError | None:
+    """The error to raise when every pool failed for a reason that no other offer can help."""
+    if all(fails_at_once(one.code, one.message) for one in failures):
+        first = failures[0]
+        return failed(first.code, first.message, "launching", region)
+    return None

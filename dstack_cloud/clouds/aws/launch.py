@@ -1,0 +1,190 @@
+"""A launch from beginning to end: what is known first, one request a group, one machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from typing import Any
+
+from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
+from dstack_cloud.clouds.aws.fleet import FleetsDenied, Later, Replayed
+from dstack_cloud.clouds.aws.groups import Group, Pool, pools
+from dstack_cloud.clouds.aws.images import Image, Recipe
+from dstack_cloud.clouds.aws.machines import Reach
+from dstack_cloud.clouds.aws.network import Network
+from dstack_cloud.clouds.aws.outcome import Outcome
+from dstack_cloud.clouds.aws.prepare import Prepared
+from dstack_cloud.clouds.aws.sessions import Sessions
+from dstack_cloud.clouds.aws.settings import Settings
+from dstack_cloud.clouds.aws.template import Blueprint
+from dstack_cloud.clouds.base import (
+    FailureKind,
+    LaunchAnswer,
+    LaunchFailure,
+    LaunchRequest,
+    Machine,
+    MachineState,
+    Scope,
+)
+from dstack_cloud.errors import DstackError, InputError
+
+_log = logging.getLogger(__name__)
+
+
+class Launcher:
+    """Launches in one account; remembers whether it may create fleets."""
+
+    def __init__(self, sessions: Sessions, settings: Settings, pool: Executor) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._pool = pool
+        self._reach = Reach(settings.public_ip, settings.jump_host)
+        self._fleets_denied = False
+
+    def launch(
+        self, request: LaunchRequest, groups: list[Group], prepared: Prepared
+    ) -> LaunchAnswer:
+        """Ask group by group until there is a machine."""
+        region = prepared.region
+        ec2 = self._sessions.ec2(region)
+        found = prepared.network()
+        chosen = [(group, pools(group, found)) for group in groups]
+        admitted = self._admit(ec2, request.owner, prepared, found, chosen)
+        failures: list[LaunchFailure] = []
+        away: list[Future[None]] = []
+        try:
+            images = prepared.images()
+            if not any(places for _, places in chosen):
+                raise _nowhere(request, found)
+            for part, (group, places) in enumerate(chosen):
+                if not places:
+                    failures += [_no_subnet(offer.zones[0].zone, offer) for offer in group.offers]
+                    continue
+                try:
+                    outcome = self._ask(
+                        ec2, request, images, group, places, found, part, self._after(away)
+                    )
+                except Replayed as error:
+                    return self._replayed(ec2, request, error)
+                failures += outcome.failures
+                if outcome.launched is not None:
+                    machine = self._launched(ec2, *outcome.launched)
+                    self._settle(ec2, region, machine, admitted)
+                    return LaunchAnswer(machine, tuple(failures))
+            return LaunchAnswer(None, tuple(failures))
+        finally:
+            for future in away:
+                future.result()
+
+    def _ask(
+        self,
+        ec2: Any,
+        request: LaunchRequest,
+        images: dict[Recipe, Image],
+        group: Group,
+        places: list[Pool],
+        found: Network,
+        part: int,
+        later: Later,
+    ) -> Outcome:
+        settings = self._settings
+        blueprint = Blueprint(request, images[group.recipe], settings.role, settings.public_ip)
+        security_groups = found.groups[places[0].subnet.vpc]
+        region = group.offers[0].region
+        if not self._fleets_denied:
+            try:
+                return fleet.launch(ec2, region, blueprint, security_groups, places, part, later)
+            except FleetsDenied:
+                self._fleets_denied = True
+        once = self._sessions.ec2(region, attempts=1)
+        return run_instances.launch(once, region, blueprint, security_groups, places)
+
+    def _after(self, away: list[Future[None]]) -> Later:
+        def later(action: Callable[[], None]) -> None:
+            away.append(self._pool.submit(_quietly, action))
+
+        return later
+
+    def _admit(
+        self,
+        ec2: Any,
+        owner: str,
+        prepared: Prepared,
+        found: Network,
+        chosen: list[tuple[Group, list[Pool]]],
+    ) -> list[Future[None]]:
+        """Open SSH to the caller while the launch is under way."""
+        if not found.own:
+            return []
+
+        def admit(vpc: str) -> None:
+            ranges = prepared.ranges(ec2, vpc)
+            network.admit(ec2, prepared.region, found.groups[vpc][0], ranges, owner)
+
+        vpcs = dict.fromkeys(place.subnet.vpc for _, places in chosen for place in places)
+        return [self._pool.submit(admit, vpc) for vpc in vpcs]
+
+    def _launched(self, ec2: Any, instance: str, pool: Pool) -> Machine:
+        """The machine as EC2 describes it; where it can't yet, as far as the pool tells."""
+        offer = pool.offer
+        machine = machines.describe(ec2, offer.region, instance, self._reach)
+        if machine is None:
+            machine = Machine(
+                "aws",
+                offer.region,
+                instance,
+                offer.machine,
+                MachineState.STARTING,
+                zone=pool.subnet.zone,
+                jump_host=None if self._reach.public_ip else self._reach.jump_host,
+                spot=offer.spot,
+            )
+        return replace(machine, price=pool.price, on_demand=offer.on_demand)
+
+    def _settle(
+        self, ec2: Any, region: str, machine: Machine, admitted: list[Future[None]]
+    ) -> None:
+        """What must hold of a new machine; one that can't be reached is ended at once."""
+        self._pool.submit(_quietly, lambda: machines.end_on_power_off(ec2, region, machine.id))
+        try:
+            for future in admitted:
+                future.result()
+        except DstackError:
+            machines.terminate(ec2, region, [machine.id])
+            raise
+
+    def _replayed(self, ec2: Any, request: LaunchRequest, error: Replayed) -> LaunchAnswer:
+        """The machine that the first use of the token launched."""
+        region = request.offers[0].region
+        for machine in machines.listing(ec2, region, self._reach, request.run):
+            if machine.attempt == request.attempt:
+                return LaunchAnswer(machine)
+        raise InputError(
+            f"attempt {request.attempt} of {request.run} was launched before, differently: {error}",
+            "run the command again: it begins a new attempt",
+        )
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    """Run what nobody waits for: a failure is told, and left to ``gc``."""
+    try:
+        action()
+    except DstackError as error:
+        _log.warning("%s", error)
+
+
+def _no_subnet(zone: str, offer: Any) -> LaunchFailure:
+    return LaunchFailure(
+        FailureKind.CONFIGURATION, Scope.ZONE, "NoSubnet", f"no subnet in {zone}", offer, zone, 3600
+    )
+
+
+def _nowhere(request: LaunchRequest, found: Network) -> InputError:
+    wanted = sorted({zone.zone for offer in request.offers for zone in offer.zones})
+    have = sorted({subnet.zone for subnet in found.subnets})
+    return InputError(
+        f"no subnet in {', '.join(wanted)}: there are only some in {', '.join(have)}",
+        "add a subnet of one of these zones to the setting aws.subnets, or use another --region",
+    )

@@ -1,0 +1,68 @@
+"""What we made in the account and may have left there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dstack_cloud.clouds.aws import machines, network
+from dstack_cloud.clouds.aws.errors import translated
+from dstack_cloud.clouds.aws.fleet import delete_template
+from dstack_cloud.clouds.aws.machines import Reach
+from dstack_cloud.clouds.aws.names import OWNER, RUN, as_dict, attempt_in
+from dstack_cloud.clouds.base import Leftover
+from dstack_cloud.errors import InternalError
+
+MACHINE, TEMPLATE, RULE = "machine", "launch-template", "ssh-rule"
+
+
+def listing(ec2: Any, region: str, reach: Reach) -> list[Leftover]:
+    """Machines, launch templates and SSH rules of ours in the region.
+
+    A rule belongs to no run: it counts as left only where no machine of ours is.
+    """
+    alive = machines.listing(ec2, region, reach)
+    found = [
+        Leftover(
+            "aws",
+            region,
+            MACHINE,
+            machine.id,
+            machine.run,
+            machine.attempt,
+            f"{machine.machine} {machine.zone or region}, {machine.state}",
+        )
+        for machine in alive
+    ]
+    found += _templates(ec2, region)
+    if not alive:
+        found += [
+            Leftover("aws", region, RULE, f"{group} {cidr}", detail=description)
+            for group, cidr, description in network.ssh_rules(ec2, region)
+        ]
+    return found
+
+
+def _templates(ec2: Any, region: str) -> list[Leftover]:
+    filters = [{"Name": "tag-key", "Values": [OWNER]}]
+    with translated("listing the launch templates", region):
+        pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=filters)
+        templates = [template for page in pages for template in page["LaunchTemplates"]]
+    found = []
+    for template in templates:
+        tags = as_dict(template.get("Tags"))
+        name = template["LaunchTemplateName"]
+        found.append(Leftover("aws", region, TEMPLATE, name, tags.get(RUN), attempt_in(tags)))
+    return found
+
+
+def remove(ec2: Any, leftover: Leftover) -> None:
+    """Remove one; harmless when it is gone already."""
+    if leftover.kind == MACHINE:
+        machines.terminate(ec2, leftover.region, [leftover.id])
+    elif leftover.kind == TEMPLATE:
+        delete_template(ec2, leftover.region, leftover.id)
+    elif leftover.kind == RULE:
+        group, cidr = leftover.id.split(" ", 1)
+        network.expel(ec2, leftover.region, group, cidr)
+    else:
+        raise InternalError(f"AWS has no leftover of the kind '{leftover.kind}'")

@@ -1,0 +1,131 @@
+"""Machines as EC2 tells of them, and their end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dstack_cloud.clouds.aws.errors import code_of, translated
+from dstack_cloud.clouds.aws.names import OWNER, RUN, as_dict, attempt_in
+from dstack_cloud.clouds.base import Machine, MachineState
+
+_STATES = {
+    "pending": MachineState.STARTING,
+    "running": MachineState.RUNNING,
+    "stopping": MachineState.STOPPED,
+    "stopped": MachineState.STOPPED,
+    "shutting-down": MachineState.ENDING,
+    "terminated": MachineState.GONE,
+}
+_ALIVE = [name for name, state in _STATES.items() if state is not MachineState.GONE]
+_NOT_FOUND = {"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"}
+_ID = re.compile(r"\bi-[0-9a-f]+\b")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How machines are reached: at their public address, else through a jump host or a VPN."""
+
+    public_ip: bool = True
+    jump_host: str | None = None
+
+    def of(self, instance: dict[str, Any]) -> tuple[str | None, str | None]:
+        """(address, jump host) of an instance."""
+        if self.public_ip:
+            return instance.get("PublicIpAddress"), None
+        return instance.get("PrivateIpAddress"), self.jump_host
+
+
+def as_machine(instance: dict[str, Any], region: str, reach: Reach) -> Machine:
+    """The machine in an instance's description."""
+    tags = as_dict(instance.get("Tags"))
+    address, jump_host = reach.of(instance)
+    return Machine(
+        cloud="aws",
+        region=region,
+        id=instance["InstanceId"],
+        machine=instance["InstanceType"],
+        state=_STATES.get(instance["State"]["Name"], MachineState.RUNNING),
+        zone=instance.get("Placement", {}).get("AvailabilityZone"),
+        address=address,
+        jump_host=jump_host,
+        spot=instance.get("InstanceLifecycle") == "spot",
+        run=tags.get(RUN),
+        attempt=attempt_in(tags),
+        launched_at=instance.get("LaunchTime"),
+        tags=tags,
+    )
+
+
+def describe(ec2: Any, region: str, machine_id: str, reach: Reach) -> Machine | None:
+    """The machine as it is now; None when EC2 no longer (or not yet) knows it."""
+    from botocore.exceptions import ClientError
+
+    with translated("looking at the machine", region):
+        try:
+            answer = ec2.describe_instances(InstanceIds=[machine_id])
+        except ClientError as error:
+            if code_of(error) in _NOT_FOUND:
+                return None
+            raise
+    for reservation in answer["Reservations"]:
+        for instance in reservation["Instances"]:
+            return as_machine(instance, region, reach)
+    return None
+
+
+def listing(ec2: Any, region: str, reach: Reach, run: str | None = None) -> list[Machine]:
+    """All machines with our tag (of one run, if named) that are not gone."""
+    filters = [
+        {"Name": "tag-key", "Values": [OWNER]},
+        {"Name": "instance-state-name", "Values": _ALIVE},
+    ]
+    if run is not None:
+        filters.append({"Name": f"tag:{RUN}", "Values": [run]})
+    with translated("listing the machines", region):
+        return [
+            as_machine(instance, region, reach)
+            for page in ec2.get_paginator("describe_instances").paginate(Filters=filters)
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        ]
+
+
+def terminate(ec2: Any, region: str, ids: Iterable[str]) -> None:
+    """End the machines; those that are gone already are left out.
+
+    One id that EC2 does not know makes it refuse the whole call, so it is asked again without.
+    """
+    from botocore.exceptions import ClientError
+
+    wanted = sorted(set(ids))
+    with translated("terminating", region):
+        while wanted:
+            try:
+                ec2.terminate_instances(InstanceIds=wanted)
+                return
+            except ClientError as error:
+                if code_of(error) not in _NOT_FOUND:
+                    raise
+                unknown = set(_ID.findall(str(error))) & set(wanted)
+                if not unknown:
+                    raise
+                wanted = [one for one in wanted if one not in unknown]
+
+
+def end_on_power_off(ec2: Any, region: str, machine_id: str) -> None:
+    """See to it that a power-off ends the machine for good.
+
+    The launch said so, but no document of AWS says that a launch template's shutdown behaviour
+    reaches the machines of a spot fleet, so it is read back.
+    """
+    attribute = "instanceInitiatedShutdownBehavior"
+    with translated("reading the shutdown behaviour", region):
+        answer = ec2.describe_instance_attribute(InstanceId=machine_id, Attribute=attribute)
+        if answer.get("InstanceInitiatedShutdownBehavior", {}).get("Value") == "terminate":
+            return
+        ec2.modify_instance_attribute(
+            InstanceId=machine_id, InstanceInitiatedShutdownBehavior={"Value": "terminate"}
+        )
