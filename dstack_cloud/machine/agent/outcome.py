@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .errors import Failure
 
 _NO_SPACE = b"No space left on device"
+_INIT = re.compile(rb"\[FATAL tini \(\d+\)\] (.*)")
 _MORE_DISK = "ask for more with `disk` in the workflow's resources, such as disk: 200GB"
 _MORE_MEMORY = "ask for more with `memory` in the workflow's resources"
 
@@ -42,6 +44,12 @@ def outcome(
         found = _result("failed", "disk", "the disk was full", _MORE_DISK)
     else:
         found = _result("failed", "exited", state.get("Error") or None)
+        # The container's init says so itself, where the image has no such program.
+        init = _INIT.search(log_tail)
+        if code in (126, 127) and init is not None:
+            words = init.group(1).decode("utf-8", "replace").strip()
+            found = _result("failed", "exited", f"the container's command cannot be run: {words}")
+            found["hint"] = "check that the image has the program"
     return {**found, "exit_code": code}
 
 
