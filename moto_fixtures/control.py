@@ -42,6 +42,7 @@ class Control:
                 ("GET", "machines", self._machines),
                 ("POST", "machines/([^/]+)/interrupt", self._interrupt),
                 ("POST", "machines/([^/]+)/kill", self._kill),
+                ("POST", "machines/([^/]+)/poweroff", self._power_off),
                 ("POST", "machines/([^/]+)/partition", self._partition),
                 ("GET", "faults", self._faults),
                 ("POST", "faults", self._add_fault),
@@ -145,9 +146,14 @@ class Control:
         self._emulator.instances.machines.kill(machine_id)
         return {"id": machine_id}
 
+    def _power_off(self, query: Query, body: Body, machine_id: str) -> Any:
+        """As if the machine had shut itself down: its shutdown behaviour says what follows."""
+        self._emulator.instances.power_off(machine_id)
+        return {"id": machine_id}
+
     def _partition(self, query: Query, body: Body, machine_id: str) -> Any:
         self._emulator.instances.find(machine_id)
-        seconds = float(body.get("seconds", body.get("s", 30)))
+        seconds = float(body.get("seconds") or 30)
         self._emulator.instances.machines.partition(machine_id, seconds)
         return {"id": machine_id, "seconds": seconds}
 

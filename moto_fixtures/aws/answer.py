@@ -136,6 +136,6 @@ def serialized(service: str, action: str, result: Any, transformers: Any = None)
     body = got["body"]
     return Answer(
         int(got["status_code"]),
-        body.encode() if isinstance(body, str) else bytes(body),  # type: ignore[arg-type]
+        body.encode() if isinstance(body, str) else bytes(body),
         [(str(k), str(v)) for k, v in got["headers"].items()],
     )

@@ -11,7 +11,7 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 
 ACCOUNT = "123456789012"
-WARM_SERVICES = ("ec2", "s3", "iam", "sts", "ssm", "secretsmanager", "scheduler")
+WARM_SERVICES: tuple[Any, ...] = ("ec2", "s3", "iam", "sts", "ssm", "secretsmanager", "scheduler")
 
 
 def ec2(region: str) -> Any:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request
-from moto.core.routing import NotFound, get_service_router
+from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
 
 # The name in a signature's scope differs from the SDK's (and moto's) name of the service.
 MODEL_OF_SIGNING_NAME = {"servicequotas": "service-quotas"}

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from werkzeug.serving import DechunkedInput
@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             environ[key] = value
         if environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower() == "chunked":
             environ["wsgi.input_terminated"] = True
-            environ["wsgi.input"] = DechunkedInput(self.rfile)
+            environ["wsgi.input"] = DechunkedInput(cast(IO[bytes], self.rfile))
             # The end of such a body is not known before it is read: no second request after it.
             self.close_connection = True
             return environ, lambda: 0

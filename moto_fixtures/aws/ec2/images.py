@@ -99,7 +99,7 @@ def seed_images(region: str) -> None:
     """Make the public images known to moto's EC2 of a region."""
     from moto.ec2.models.amis import Ami
 
-    class Published(Ami):  # type: ignore[misc]
+    class Published(Ami):
         size_gb = 8
 
         @property
@@ -151,7 +151,8 @@ def seed_parameters(region: str) -> None:
         if backend._parameters.get(image.parameter):
             continue
         backend._parameters[image.parameter].append(
-            Parameter(
+            # moto itself instantiates it, abstract methods and all.
+            Parameter(  # type: ignore[abstract]
                 account_id=ACCOUNT,
                 name=image.parameter,
                 value=image.id_in(region),

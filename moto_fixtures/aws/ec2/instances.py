@@ -143,6 +143,12 @@ class Instances:
         _explain(instance, reason, self._clock.now())
         threading.Thread(target=self.machines.terminate, args=(instance.id,), daemon=True).start()
 
+    def power_off(self, instance_id: str) -> None:
+        """Shut the machine down as it would do itself."""
+        instance = self.find(instance_id)
+        with self.lock(self._regions[instance_id]):
+            self.end(instance, _own_end(instance), ITSELF)
+
     def on_exit(self, instance_id: str, why: str) -> None:
         """A machine ended: ``poweroff`` by itself, ``killed``, or ``terminated`` by us."""
         try:
@@ -152,8 +158,7 @@ class Instances:
         with self._guard:
             ending = self._ending.get(instance_id)
         if ending is None and why == "poweroff":
-            behavior = instance.instance_initiated_shutdown_behavior
-            ending = ("terminated" if behavior == "terminate" else "stopped", ITSELF)
+            ending = (_own_end(instance), ITSELF)
         elif ending is None:
             ending = ("terminated", POWER_CUT if why == "killed" else USER)
         with self.lock(self._regions[instance_id]):
@@ -197,6 +202,12 @@ class Instances:
 
         threading.Thread(target=later, daemon=True).start()
         return at
+
+
+def _own_end(instance: Any) -> str:
+    """What becomes of an instance that shuts itself down."""
+    behavior = instance.instance_initiated_shutdown_behavior
+    return "terminated" if behavior == "terminate" else "stopped"
 
 
 def machine_spec(instance: Any, spec: Spec) -> MachineSpec:
@@ -276,13 +287,13 @@ def open_spot_request(instance: Any, spec: Spec, price: str) -> str:
     from moto.ec2.models.spot_requests import SpotInstanceRequest
     from moto.ec2.utils import random_spot_request_id
 
-    class Fulfilled(SpotInstanceRequest):  # type: ignore[misc]
+    class Fulfilled(SpotInstanceRequest):
         def launch_instance(self) -> Any:
             return instance
 
         @property
-        def create_time(self) -> datetime:
-            return instance.launch_time
+        def create_time(self) -> str:
+            return f"{instance.launch_time:%Y-%m-%dT%H:%M:%S.000Z}"
 
         @property
         def status(self) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def resolve(region: str, data: dict[str, Any], tags: Tags, template: str | None 
     name = str(data.get("InstanceType") or "m1.small")
     info = offerings.type_info(name)
     image = _image(region, backend, data)
-    nic = next(iter(data.get("NetworkInterfaces") or []), {})
+    nic: dict[str, Any] = next(iter(data.get("NetworkInterfaces") or []), {})
     subnet = _subnet(region, backend, data, nic)
     zone = subnet.availability_zone
     if zone not in offerings.offered(region).get(name, ()):
