@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from moto_fixtures.machine import apt, flags, imds, network
 from moto_fixtures.machine.base import READY_IMAGES, MachineSpec, OnExit
@@ -134,6 +135,10 @@ class DockerMachines:
             for machine in machines
         ]
 
+    def console(self, machine_id: str) -> Path:
+        """The file that holds what an ended machine wrote to its console, boot to end."""
+        return self._dir / f"{machine_id}.console"
+
     def close(self) -> None:
         with self._lock:
             self._closing = True
@@ -236,7 +241,7 @@ class DockerMachines:
     def _clean_up(self, machine: _Machine) -> None:
         with contextlib.suppress(FixtureError):
             console = run(["docker", "logs", machine.container], check=False)
-            (self._dir / f"{machine.spec.id}.console").write_text(console.stdout + console.stderr)
+            self.console(machine.spec.id).write_text(console.stdout + console.stderr)
             remove_container(machine.container)
         remove_cgroups(self._network.name, machine.spec.id)
         shutil.rmtree(self._dir / machine.spec.id, ignore_errors=True)
