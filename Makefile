@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo test check bench clean
+.PHONY: help setup engine demo test check unit e2e bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -8,3 +8,23 @@ setup: ## the virtual environment, with everything in it
 
 engine: ## Docker, rclone and a registry on this machine, where absent
 	@scripts/install-engine
+
+demo: setup engine ## a run from the workflow file to a machine that is gone, on an emulated AWS
+	@scripts/demo
+
+check: setup ## style and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+unit: setup ## the tests that need no Docker
+	@.venv/bin/python -m pytest -q -n 2 tests/unit
+
+test: setup engine check ## every test, the end-to-end ones on emulated machines included
+	@scripts/test
+
+bench: setup engine ## the figures in bench/, as a table
+	@scripts/bench
+
+clean: ## the emulated clouds and what they left
+	@.venv/bin/python -m moto_fixtures down --all

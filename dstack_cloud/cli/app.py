@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from dstack_cloud.cli import render
+from dstack_cloud.cli.artifacts import artifacts
+from dstack_cloud.cli.attach import attach
+from dstack_cloud.cli.catalog import catalog
+from dstack_cloud.cli.check import check
+from dstack_cloud.cli.gc import gc
+from dstack_cloud.cli.init import init
+from dstack_cloud.cli.logs import logs
+from dstack_cloud.cli.offers import offers
+from dstack_cloud.cli.ps import ps
+from dstack_cloud.cli.run import run
+from dstack_cloud.cli.ssh import ssh
+from dstack_cloud.cli.stop import stop
 from dstack_cloud.errors import DetachedError, DstackError, InputError, InternalError
 
 app = typer.Typer(
     name="dstack-cloud",
     help="Run one job on a cloud machine; nothing is left running afterwards.",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,6 +33,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     """Run one job on a cloud machine; nothing is left running afterwards."""
@@ -30,14 +41,23 @@ def root(
         from importlib.metadata import version as installed
 
         print(installed("dstack-cloud"))
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-def _register() -> None:
-    """Each verb is a function in a file of its own; what it needs, it imports when it runs."""
-
-
-_register()
+# Each verb is a function in a file of its own; what it needs, it imports when it runs.
+app.command()(init)
+app.command()(check)
+app.command()(offers)
+app.command()(run)
+app.command()(ps)
+app.command()(logs)
+app.command()(attach)
+app.command()(ssh)
+app.command()(stop)
+app.add_typer(artifacts, name="artifacts")
+app.command()(gc)
+app.add_typer(catalog, name="catalog")
 
 
 def main() -> None:
@@ -47,11 +67,11 @@ def main() -> None:
         code = app(standalone_mode=False)
     except DstackError as error:
         _fail(error, as_json)
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         sys.exit(done.exit_code)
-    except click.Abort:
+    except typer.Abort:
         _fail(DetachedError("interrupted"), as_json)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _fail(InputError(error.format_message(), _usage(error)), as_json)
     except KeyboardInterrupt:
         _fail(DetachedError("interrupted"), as_json)
@@ -73,7 +93,7 @@ def _fail(error: DstackError, as_json: bool) -> None:
     sys.exit(error.exit_code)
 
 
-def _usage(error: click.ClickException) -> str | None:
+def _usage(error: typer.TyperException) -> str | None:
     context = getattr(error, "ctx", None)
     return f"see {context.command_path} --help" if context else None
 

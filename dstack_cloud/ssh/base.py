@@ -53,3 +53,17 @@ class Session(Protocol):
     def close(self) -> None:
         """Close the connection; harmless twice."""
         ...
+
+
+@dataclass(frozen=True)
+class AgentHome:
+    """Where the agent lives on a machine and how it is called.
+
+    ``root`` is its folder, ``python`` the interpreter, ``prefix`` what makes a command run with
+    the rights that it needs. ``own_machine``: the machine is the run's alone, host key included.
+    """
+
+    root: str
+    python: str = "python3"
+    prefix: tuple[str, ...] = ()
+    own_machine: bool = True

@@ -8,7 +8,7 @@ the new place before it clears the old one, so a client that dies on the way lea
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -63,10 +63,11 @@ class RunRow:
         return _number(self.run)
 
 
-def submit(store: Store, workflow: str, record: Mapping[str, Any]) -> str:
+def submit(store: Store, workflow: str, record: Callable[[str], Mapping[str, Any]]) -> str:
     """Claim the workflow's next number and write the run's record; the run's name.
 
-    Adds ``run``, ``workflow``, ``submitted_at`` and ``claim`` to the record. Safe among any
+    ``record`` makes the record for a name. Adds ``run``, ``workflow``, ``submitted_at`` and
+    ``claim`` to it. Safe among any
     number of processes: a name is created once.
     """
     prefix = f"{workflow}-"
@@ -74,8 +75,7 @@ def submit(store: Store, workflow: str, record: Mapping[str, Any]) -> str:
     number = max(
         (_number(name) for names in taken for name in names if _is(name, workflow)), default=0
     )
-    document = {
-        **record,
+    added = {
         "workflow": workflow,
         "submitted_at": utc_now(),
         # Makes the record like no other, so that a store that lost our answer can tell it is ours.
@@ -84,7 +84,7 @@ def submit(store: Store, workflow: str, record: Mapping[str, Any]) -> str:
     while True:
         number += 1
         name = f"{workflow}-{number}"
-        if store.create(keys.run(name), documents.encode({"run": name, **document})):
+        if store.create(keys.run(name), documents.encode({**record(name), "run": name, **added})):
             move(store, name, None, RunState.SUBMITTED)
             return name
 

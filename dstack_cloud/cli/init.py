@@ -1,0 +1,99 @@
+"""``init``: the bucket, the role and the configuration, once for an account; harmless again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dstack_cloud.cli import options, render
+from dstack_cloud.errors import InputError
+
+if TYPE_CHECKING:
+    from dstack_cloud.config import Config
+
+
+def init(
+    cloud: Annotated[str, typer.Option("--cloud", help="aws or local.")],
+    store: Annotated[
+        str | None, typer.Option("--store", help="s3://NAME, or a folder for the local cloud.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option("--region", help="A region to run in (repeatable).")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="The AWS profile to use from now on.")
+    ] = None,
+    yes: options.Yes = False,
+    as_json: options.Json = False,
+) -> None:
+    """Make the store, the machines' role and the configuration. May be repeated."""
+    from dstack_cloud import config as configuration
+    from dstack_cloud import wiring
+
+    config = configuration.load()
+    if cloud == "aws":
+        changed = _aws(config, store, region, profile)
+    elif cloud == "local":
+        folder = store or config.local.store
+        changed = replace(config, local=replace(config.local, store=str(_absolute(folder))))
+    else:
+        raise InputError(f"there is no cloud '{cloud}'", f"clouds: {', '.join(wiring.CLOUDS)}")
+    if not yes:
+        _confirm(cloud, changed)
+    report = render.QuietReporter() if as_json else render.TerminalReporter()
+    done = []
+    for step, detail in wiring.initialise(changed, cloud):
+        done.append({"step": step, "detail": detail})
+        report.done(step, detail)
+    wiring.save_config(changed)
+    report.done("configuration", str(changed.file))
+    if as_json:
+        render.print_json({"cloud": cloud, "config": str(changed.file), "steps": done})
+
+
+def _aws(
+    config: Config, store: str | None, region: list[str] | None, profile: str | None
+) -> Config:
+    from dstack_cloud import wiring
+    from dstack_cloud.config import AwsConfig
+
+    section = config.aws or AwsConfig()
+    store = store or section.store
+    if store is None:
+        raise InputError("no store is named", "add --store s3://NAME")
+    if not store.startswith("s3://"):
+        raise InputError(f"'{store}' is not an AWS store", "write --store s3://NAME")
+    section = replace(
+        section,
+        store=store.rstrip("/"),
+        regions=tuple(region or section.regions),
+        profile=profile or section.profile,
+    )
+    changed = replace(config, aws=section)
+    return replace(config, aws=replace(section, regions=tuple(wiring.regions(changed, "aws"))))
+
+
+def _absolute(folder: str) -> str:
+    from pathlib import Path
+
+    if "://" in folder:
+        raise InputError(f"'{folder}' is not a folder", "the local cloud's store is a path")
+    return str(Path(folder).expanduser().absolute())
+
+
+def _confirm(cloud: str, changed: Config) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask on, so nothing was made", "add -y to go on")
+    where = ""
+    if cloud == "aws" and changed.aws is not None:
+        where = f" in {', '.join(changed.aws.regions)}"
+    render.say(
+        f"This makes, where absent, the store {changed.stores[cloud]}, the machines' role and "
+        f"security group{where}, and writes {changed.file}. Go on? [Y/n] "
+    )
+    if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
+        raise InputError("nothing was made")

@@ -1,0 +1,33 @@
+"""``logs``: a run's output, from its machine while there is one, else from the store."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="The run, as ps lists it.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="The moment of each line before it.")
+    ] = False,
+) -> None:
+    """Print a run's output, of all attempts in order."""
+    from dstack_cloud import config as configuration
+    from dstack_cloud import wiring
+    from dstack_cloud.cli import render
+    from dstack_cloud.lifecycle.read_logs import print_logs
+
+    tools = wiring.find_run(configuration.load(), run, render.QuietReporter())
+    out = sys.stdout.buffer
+
+    def write(data: bytes) -> None:
+        out.write(data)
+        out.flush()
+
+    print_logs(tools, run, follow, timestamps, write)

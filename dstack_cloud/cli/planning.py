@@ -1,0 +1,26 @@
+"""The plan of a run: the catalog as cached, today's prices and quotas on top of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dstack_cloud import wiring
+from dstack_cloud.config import Config
+from dstack_cloud.match import Plan, match
+from dstack_cloud.resources import ResourceRequest
+
+
+def make_plan(config: Config, request: ResourceRequest) -> Plan:
+    """All offers that fit and whose price is known, best first.
+
+    Raises NoOfferError when there is none, InputError for an unknown GPU or region, and what the
+    cloud raises.
+    """
+    if request.clouds == ("local",):
+        from dstack_cloud.catalog.local import this_machine
+
+        return replace(match(request, []), offers=(this_machine(request),))
+    (cloud,) = request.clouds
+    wanted = replace(request, regions=request.regions or tuple(wiring.regions(config, cloud)))
+    plan = wiring.priced_plan(config, cloud, wanted)
+    return replace(plan, offers=plan.launchable())

@@ -1,0 +1,100 @@
+"""``ps``: the runs, the live ones first looked after."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dstack_cloud.cli import options, render
+
+if TYPE_CHECKING:
+    from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.state.runs import RunRow
+
+_ENDED_SHOWN = 10
+
+
+def ps(
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="All ended runs, not just the latest ten.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """List the runs: state, attempt, exit code, cost."""
+    from dstack_cloud import config as configuration
+    from dstack_cloud import wiring
+
+    config = configuration.load()
+    rows: list[dict[str, Any]] = []
+    for name in wiring.configured(config):
+        tools = wiring.open_tools(config, name, render.QuietReporter())
+        rows += _rows(tools, None if everything else _ENDED_SHOWN)
+    if as_json:
+        render.print_json({"runs": rows})
+        return
+    if not rows:
+        render.say("no runs yet")
+        return
+    render.print_table(
+        ("run", "workflow", "state", "attempt", "exit", "cost $", "sync"),
+        [
+            (
+                row["run"],
+                row["workflow"],
+                row["state"],
+                str(row["attempt"]),
+                "" if row["exit_code"] is None else str(row["exit_code"]),
+                row["cost"] or "",
+                _sync_words(row["sync"]),
+            )
+            for row in rows
+        ],
+        right="   rrr",
+    )
+
+
+def _rows(tools: Tools, ended: int | None) -> list[dict[str, Any]]:
+    from dstack_cloud.lifecycle.recover import reconcile
+    from dstack_cloud.state.runs import listing
+
+    live = [row for row in listing(tools.store) if not row.state.final]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: reconcile(tools, row.run), live))
+        rows = listing(tools.store)
+        over = [row for row in rows if row.state.final][:ended]
+        shown = [row for row in reversed(rows) if row in over or not row.state.final]
+        return list(pool.map(lambda row: _facts(tools, row), shown))
+
+
+def _facts(tools: Tools, row: RunRow) -> dict[str, Any]:
+    from dstack_cloud.lifecycle.finish import bill
+    from dstack_cloud.lifecycle.machine_record import machine_from_json
+    from dstack_cloud.state import attempts
+
+    attempt = attempts.latest_attempt(tools.store, row.run)
+    recorded = attempts.read_machine(tools.store, row.run, attempt) if attempt else None
+    end = attempts.read_end(tools.store, row.run, attempt) if attempt else None
+    status = attempts.read_status(tools.store, row.run, attempt) if attempt else None
+    cost = bill(machine_from_json(recorded)[0], end or {}).cost if recorded else None
+    sync = (status or {}).get("sync") or {}
+    return {
+        "run": row.run,
+        "workflow": row.workflow,
+        "state": str(row.state),
+        "attempt": attempt,
+        "exit_code": end["exit_code"] if end else None,
+        "cost": f"{cost:.4f}" if cost is not None else None,
+        "sync": {
+            "behind": int(sync.get("behind") or 0),
+            "last_ok": sync.get("last_ok"),
+            "error": sync.get("error"),
+        },
+    }
+
+
+def _sync_words(sync: dict[str, Any]) -> str:
+    if sync["error"]:
+        return f"failing: {sync['error']}"
+    return f"{sync['behind']} B behind" if sync["behind"] else ""

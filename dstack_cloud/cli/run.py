@@ -1,0 +1,188 @@
+"""``run``: from the workflow file to the container's exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dstack_cloud.cli import options, render
+from dstack_cloud.errors import InputError
+
+if TYPE_CHECKING:
+    from dstack_cloud.config import Config
+    from dstack_cloud.lifecycle.driver import Outcome
+    from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.match import Plan
+    from dstack_cloud.resources import ResourceRequest
+    from dstack_cloud.workflow.load import Workflows
+    from dstack_cloud.workflow.workflow import Workflow
+
+
+def run(
+    workflow: Annotated[str, typer.Argument(help="A workflow of .dstack/workflows.yaml.")],
+    args: Annotated[list[str] | None, typer.Argument(help="For ${{ run.args }}.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Come back once the job has started.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="The plan, nothing else.")] = False,
+    yes: options.Yes = False,
+    cloud: options.Cloud = None,
+    region: options.Region = None,
+    cpu: options.Cpu = None,
+    memory: options.Memory = None,
+    gpu: options.Gpu = None,
+    disk: options.Disk = None,
+    interruptible: options.Interruptible = None,
+    max_price: options.MaxPrice = None,
+    max_duration: Annotated[
+        str | None, typer.Option("--max-duration", help="End the run after this long: 6h.")
+    ] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Run a workflow on a machine of its own, and end the machine."""
+    from dstack_cloud import config as configuration
+    from dstack_cloud import wiring
+    from dstack_cloud.cli.requests import overridden
+    from dstack_cloud.units import parse_duration
+
+    config = configuration.load()
+    clouds = wiring.chosen(config, cloud)
+    wiring.warm_up(clouds[0])
+
+    from dstack_cloud.workflow.load import load_workflows
+
+    workflows = load_workflows(Path.cwd())
+    chosen = workflows.get(workflow)
+    chosen.require_runnable()
+    request = overridden(
+        chosen.request, cpu, memory, gpu, disk, interruptible, max_price, clouds, region
+    )
+    limit = chosen.max_duration
+    if max_duration is not None:
+        try:
+            limit = parse_duration(max_duration)
+        except ValueError as error:
+            raise InputError(f"--max-duration: {error}") from None
+    # Whatever the file gets wrong must show before anything is asked of a cloud.
+    spec = chosen.container("name", args or (), os.environ, _default_image(config, clouds[0]))
+    report = render.QuietReporter() if as_json else render.TerminalReporter()
+    for warning in spec.warnings:
+        report.warn("workflow", warning)
+
+    from dstack_cloud.cli.planning import make_plan
+
+    plan = make_plan(config, request)
+    _show(chosen, request, spec.image, plan, as_json)
+    if dry_run:
+        return 0
+    _confirm(yes)
+
+    tools = wiring.open_tools(config, plan.offers[0].cloud, report)
+    outcome = _carry_out(config, tools, workflows, chosen, request, plan, args or [], limit, detach)
+    return conclude(outcome, as_json)
+
+
+def _carry_out(
+    config: Config,
+    tools: Tools,
+    workflows: Workflows,
+    workflow: Workflow,
+    request: ResourceRequest,
+    plan: Plan,
+    args: list[str],
+    max_duration: int | None,
+    detach: bool,
+) -> Outcome:
+    from dstack_cloud.lifecycle.driver import run_attempt
+    from dstack_cloud.lifecycle.submit import Submission, submit
+    from dstack_cloud.state.code import store_code
+
+    environment = workflow.common.environment or ()
+    packed = store_code(tools.store, workflows.root)
+    submission = Submission(
+        workflow=workflow.name,
+        provider=workflow.common.provider,
+        container=lambda name: workflow.container(
+            name, args, os.environ, _default_image(config, tools.cloud.name)
+        ),
+        request=request,
+        artifacts=workflow.artifacts,
+        grace=workflow.grace,
+        max_duration=max_duration,
+        secrets=workflow.secrets,
+        private=frozenset(item.name for item in environment if item.value is None),
+        code=packed.key if packed.files else None,
+    )
+    record, private = submit(tools, submission)
+    offers = [offer for offer in plan.offers if offer.cloud == tools.cloud.name]
+    return run_attempt(tools, record, 1, offers, private, detach)
+
+
+def _default_image(config: Config, cloud: str) -> str | None:
+    return config.local.image if cloud == "local" else None
+
+
+def _show(
+    workflow: Workflow, request: ResourceRequest, image: str, plan: Plan, as_json: bool
+) -> None:
+    from dstack_cloud.cli.plan_table import plan_lines, request_words
+
+    if as_json:
+        return
+    title = f"{workflow.name} · {workflow.common.provider} {image} · {request_words(request)}"
+    render.say(render.coloured(title, "bold", sys.stderr))
+    render.say()
+    for line in plan_lines(plan, limit=3):
+        render.say(line)
+    render.say()
+
+
+def _confirm(yes: bool) -> None:
+    """Ask on a terminal; without one, only ``-y`` may launch."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "there is no terminal to ask on, so nothing was launched", "add -y to launch"
+        )
+    render.say("Launch the first that has capacity? [Y/n] ")
+    answer = sys.stdin.readline().strip().lower()
+    if answer not in ("", "y", "yes"):
+        raise InputError("nothing was launched", "change the request, or answer y")
+
+
+def conclude(outcome: Outcome, as_json: bool) -> int:
+    """Print what is left to say of an outcome; answers the exit code."""
+    if as_json:
+        render.print_json(outcome_as_json(outcome))
+        return outcome.exit_code
+    if outcome.end is None:
+        render.say(
+            f"{outcome.run} runs; dstack-cloud attach {outcome.run} follows it, "
+            f"dstack-cloud stop {outcome.run} ends it"
+        )
+        print(outcome.run)
+    if outcome.error is not None:
+        render.print_error(outcome.error)
+    return outcome.exit_code
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    """The JSON document of a run that was followed or detached from."""
+    end, bill = outcome.end, outcome.bill
+    return {
+        "run": outcome.run,
+        "attempt": outcome.attempt,
+        "state": end["state"] if end else "running",
+        "exit_code": end["exit_code"] if end else None,
+        "kind": outcome.error.kind if outcome.error else ("exit" if end else "detached"),
+        "reason": end["reason"] if end else None,
+        "artifacts": list(end["artifacts"]) if end else [],
+        "cost": str(bill.cost) if bill and bill.cost is not None else None,
+        "on_demand_cost": str(bill.on_demand) if bill and bill.on_demand is not None else None,
+        "error": outcome.error.as_json() if outcome.error else None,
+    }

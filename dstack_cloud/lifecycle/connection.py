@@ -1,0 +1,51 @@
+"""Getting onto the machine of a run, from the moment that it has an address."""
+
+from __future__ import annotations
+
+import time
+
+from dstack_cloud.clouds.base import Machine, MachineState
+from dstack_cloud.errors import MachineLostError, UnreachableError
+from dstack_cloud.lifecycle.launch import Launched
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.ssh.base import Session
+
+# One try of this length, then a look at whether the machine still exists at all.
+_TRY_S = 20.0
+_ADDRESS_POLL_S = 0.2
+_GONE = (MachineState.GONE, MachineState.ENDING, MachineState.STOPPED)
+
+
+def connect(tools: Tools, launched: Launched, deadline_s: float) -> tuple[Session, Machine]:
+    """A session with the machine, and the machine as it is now.
+
+    Raises MachineLostError when the machine ends meanwhile, UnreachableError when
+    ``deadline_s`` seconds have passed, HostKeyMismatchError when another host answers.
+    """
+    deadline = time.monotonic() + deadline_s
+    machine = launched.machine
+    while True:
+        if machine.address is not None:
+            left = max(1.0, deadline - time.monotonic())
+            try:
+                session = tools.reach.session(machine, launched.host_key, min(_TRY_S, left))
+                return session, machine
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+        elif time.monotonic() > deadline:
+            raise UnreachableError(f"machine {machine.id} got no address in {deadline_s:.0f} s")
+        else:
+            time.sleep(_ADDRESS_POLL_S)
+        machine = still_there(tools, machine)
+
+
+def still_there(tools: Tools, machine: Machine) -> Machine:
+    """The machine as it is now. Raises MachineLostError when it has ended or is ending."""
+    now = tools.cloud.machine(machine.region, machine.id)
+    if now is None or now.state in _GONE:
+        raise MachineLostError(
+            f"machine {machine.id} is {now.state if now else 'gone'} before the run's end",
+            "the cloud may have taken it back; run the workflow again",
+        )
+    return now

@@ -1,0 +1,66 @@
+"""Joining a run from anywhere: what is on record leads to its machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dstack_cloud.clouds.base import Machine
+from dstack_cloud.errors import NotFoundError, UnreachableError
+from dstack_cloud.lifecycle.connection import still_there
+from dstack_cloud.lifecycle.follow import Following
+from dstack_cloud.lifecycle.machine_record import machine_from_json
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.ssh.base import Session
+from dstack_cloud.state import attempts, clients
+
+_CONNECT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run's latest attempt as it is on record: with a machine or without, ended or not."""
+
+    run: str
+    attempt: int
+    target: Following | None
+    end: dict[str, Any] | None
+
+
+def find(tools: Tools, run: str) -> Found:
+    """What is on record of the run's latest attempt."""
+    attempt = attempts.latest_attempt(tools.store, run)
+    if not attempt:
+        return Found(run, 0, None, None)
+    end = attempts.read_end(tools.store, run, attempt)
+    recorded = attempts.read_machine(tools.store, run, attempt)
+    if recorded is None:
+        return Found(run, attempt, None, end)
+    machine, host_key = machine_from_json(recorded)
+    return Found(run, attempt, Following(run, attempt, machine, host_key), end)
+
+
+def join(tools: Tools, found: Found) -> tuple[Session, Machine]:
+    """A session with the run's machine from this client, wherever it is.
+
+    The client's key goes to the store, from where the agent installs it, and its address is let
+    in. Raises NotFoundError without a machine, MachineLostError, UnreachableError.
+    """
+    if found.target is None or found.end is not None:
+        raise NotFoundError(
+            f"{found.run} has no machine" + (", it has ended" if found.end else " yet"),
+            f"dstack-cloud logs {found.run}",
+        )
+    machine = still_there(tools, found.target.machine)
+    key = tools.reach.public_key()
+    if key:
+        clients.join(tools.store, found.run, key)
+    tools.cloud.admit(machine)
+    try:
+        return tools.reach.session(machine, found.target.host_key, _CONNECT_S), machine
+    except UnreachableError:
+        # The host key is replaced right after the first connection: the record may be newer now.
+        again = find(tools, found.run)
+        if again.target is None or again.target.host_key == found.target.host_key:
+            raise
+        return tools.reach.session(machine, again.target.host_key, _CONNECT_S), machine

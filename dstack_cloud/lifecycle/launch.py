@@ -1,0 +1,171 @@
+"""From a plan to a machine: the intent on record first, then one request a region."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dstack_cloud.clouds.base import (
+    FailureKind,
+    LaunchAnswer,
+    LaunchFailure,
+    LaunchRequest,
+    Machine,
+    MachineImage,
+)
+from dstack_cloud.errors import DstackError, NoCapacityError, QuotaError, TryAgainError
+from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.machine_record import machine_as_json
+from dstack_cloud.lifecycle.record import RunRecord
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.machine.keys import KeyPair, generate
+from dstack_cloud.machine.user_data import provision_script, user_data
+from dstack_cloud.resources import Offer
+from dstack_cloud.state import attempts
+from dstack_cloud.state.runs import RunState, move
+from dstack_cloud.units import format_price, format_time, utc_now
+
+# A boot, a pull and a last sync on top of what the job itself may take: past this, the machine is
+# wrong to be there at all.
+_HARD_LIMIT_MARGIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A machine, and the public host key that it answers with (until the agent replaces it)."""
+
+    machine: Machine
+    host_key: str
+
+
+def launch(tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer]) -> Launched:
+    """Claim the attempt, ask for a machine region by region, and record it.
+
+    Raises TryAgainError when another client owns the attempt, NoCapacityError or QuotaError when
+    no offer could be had (the run has then ended), and what `Cloud.launch` raises.
+    """
+    host_key = generate(f"{record.run}-{attempt}")
+    token = f"{record.run}-{attempt}-{int(time.time() * 1000):x}"
+    intent = _intent(tools, record, attempt, offers, host_key, token)
+    if not attempts.claim_attempt(tools.store, record.run, attempt, intent):
+        raise TryAgainError(
+            f"another client has begun attempt {attempt} of {record.run}",
+            f"dstack-cloud attach {record.run}",
+        )
+    move(tools.store, record.run, RunState.SUBMITTED, RunState.LAUNCHING)
+    try:
+        machine = _first_machine(tools, record, attempt, offers, host_key, token)
+    except DstackError as error:
+        record_end(tools.store, record.run, attempt, RunState.FAILED, "launch", error)
+        raise
+    attempts.record_machine(
+        tools.store, record.run, attempt, machine_as_json(machine, host_key.public)
+    )
+    return Launched(machine, host_key.public)
+
+
+def _intent(
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    offers: Sequence[Offer],
+    host_key: KeyPair,
+    token: str,
+) -> dict[str, Any]:
+    regions = list(dict.fromkeys(offer.region for offer in offers))
+    return {
+        "run": record.run,
+        "attempt": attempt,
+        "token": token,
+        "cloud": tools.cloud.name,
+        "regions": regions,
+        "machines": list(dict.fromkeys(offer.machine for offer in offers)),
+        "host_key": host_key.public,
+        "by": tools.owner,
+        "at": format_time(utc_now()),
+    }
+
+
+def _first_machine(
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    offers: Sequence[Offer],
+    host_key: KeyPair,
+    token: str,
+) -> Machine:
+    failures: list[LaunchFailure] = []
+    regions = dict.fromkeys(offer.region for offer in offers)
+    for number, region in enumerate(regions):
+        there = [offer for offer in offers if offer.region == region]
+        tools.report.working("launching", f"{len(there)} offers in {region}")
+        request = LaunchRequest(
+            run=record.run,
+            attempt=attempt,
+            token=f"{token}-{number}",
+            offers=there,
+            user_data=lambda image: _user_data(tools, record, host_key, image),
+            disk=record.request.disk,
+            max_price=record.request.max_price,
+            owner=tools.owner,
+            deadline=(
+                utc_now() + timedelta(seconds=record.max_duration) + _HARD_LIMIT_MARGIN
+                if record.max_duration
+                else None
+            ),
+        )
+        answer: LaunchAnswer = tools.cloud.launch(request)
+        failures += answer.failures
+        if answer.machine is not None:
+            return answer.machine
+    raise _nothing_to_be_had(failures, len(offers))
+
+
+def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: MachineImage) -> bytes:
+    return user_data(
+        image,
+        host_key_private=host_key.private,
+        host_key_public=host_key.public,
+        authorized_key=tools.reach.public_key(),
+        no_job=tools.timers.no_job,
+        heartbeat=tools.timers.heartbeat,
+        prepull=record.container.image,
+        provision=None if image.ready else provision_script(),
+    )
+
+
+def _nothing_to_be_had(failures: Sequence[LaunchFailure], offers: int) -> DstackError:
+    """The error that tells what was tried, one line a failure, alike ones together."""
+    words = [
+        f"{failure.zone or failure.offer.region} {failure.offer.machine} {failure.code}"
+        for failure in failures
+    ]
+    lines = [
+        line if (count := len(list(group))) == 1 else f"{line} ({count} times)"
+        for line, group in itertools.groupby(words)
+    ]
+    table = "\n".join(f"  {line}" for line in lines)
+    if failures and all(failure.kind is FailureKind.QUOTA for failure in failures):
+        return QuotaError(
+            f"the account's quota allows none of {offers} offers:\n{table}",
+            "dstack-cloud check shows the quotas and how to raise them",
+        )
+    first = failures[0].offer if failures else None
+    other = "--on-demand" if first and first.spot else "--interruptible"
+    return NoCapacityError(
+        f"none of {offers} offers had capacity:\n{table}",
+        f"try another --region, {other}, or again later",
+    )
+
+
+def describe(machine: Machine) -> str:
+    """``i-0f3a… g4dn.xlarge us-east-1c, spot 0.158 $/h``."""
+    kind = "spot" if machine.spot else "on demand"
+    return (
+        f"{machine.id} {machine.machine} {machine.zone or machine.region}, "
+        f"{kind} {format_price(machine.price)} $/h"
+    )

@@ -1,0 +1,82 @@
+"""What a run is, as written to ``run.json``: all that another client needs to carry it on.
+
+No secret's value is in it: ``secrets`` are names only, and what the caller's own environment gave
+is known to the machine alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from typing import Any
+
+from dstack_cloud.resources import GpuRequest, ResourceRequest
+from dstack_cloud.spec import ContainerSpec
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One submission. ``code`` is the key of the code archive in the store, None without code."""
+
+    run: str
+    workflow: str
+    provider: str
+    submitted_at: str
+    owner: str
+    cloud: str
+    request: ResourceRequest
+    container: ContainerSpec
+    artifacts: tuple[Mapping[str, Any], ...] = ()
+    code: str | None = None
+    secrets: tuple[str, ...] = ()
+    grace: int = 30
+    max_duration: int | None = None
+    timers: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready: bytes as numbers, money as decimal strings."""
+        container = dict(vars(self.container))
+        for key in ("environment", "secret_environment"):
+            container[key] = dict(container[key])
+        return {**vars(self), "request": request_as_json(self.request), "container": container}
+
+
+def record_from_json(data: Mapping[str, Any]) -> RunRecord:
+    """The record that `RunRecord.as_json` made (tuples come back from JSON's lists)."""
+    container: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in data["container"].items()
+    }
+    known: dict[str, Any] = {item.name: data[item.name] for item in fields(RunRecord)}
+    return RunRecord(
+        **{
+            **known,
+            "request": request_from_json(data["request"]),
+            "container": ContainerSpec(**container),
+            "artifacts": tuple(data["artifacts"]),
+            "secrets": tuple(data["secrets"]),
+        }
+    )
+
+
+def request_as_json(request: ResourceRequest) -> dict[str, Any]:
+    """A resource request, JSON-ready."""
+    return {
+        **vars(request),
+        "gpu": vars(request.gpu) if request.gpu else None,
+        "max_price": str(request.max_price) if request.max_price is not None else None,
+    }
+
+
+def request_from_json(data: Mapping[str, Any]) -> ResourceRequest:
+    """The request that `request_as_json` made."""
+    return ResourceRequest(
+        **{
+            **data,
+            "gpu": GpuRequest(**data["gpu"]) if data["gpu"] else None,
+            "max_price": Decimal(data["max_price"]) if data["max_price"] is not None else None,
+            "clouds": tuple(data["clouds"]),
+            "regions": tuple(data["regions"]),
+        }
+    )

@@ -1,0 +1,93 @@
+"""Pushing the agent and its job onto a machine: one command over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dstack_cloud.errors import InternalError
+from dstack_cloud.lifecycle.launch import Launched
+from dstack_cloud.lifecycle.machine_record import machine_as_json
+from dstack_cloud.lifecycle.record import RunRecord
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.machine.bundle import agent_bundle
+from dstack_cloud.machine.job import ArtifactSpec, Job, StoreAccess, Timers
+from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
+from dstack_cloud.ssh.base import Session
+from dstack_cloud.ssh.docker import run_argv
+
+_START_S = 60.0
+
+
+def start(
+    tools: Tools,
+    session: Session,
+    record: RunRecord,
+    attempt: int,
+    launched: Launched,
+    secrets: Mapping[str, str],
+) -> str:
+    """Push and start; answers the machine's public host key from now on.
+
+    Harmless when the agent has been started before. Raises ConnectionLostError, InternalError.
+    """
+    home = tools.reach.home(launched.machine)
+    argv = [*home.prefix, *bootstrap_argv(home.root, home.python)]
+    stdin = bootstrap_stdin(
+        agent_bundle(), job(tools, record, attempt, launched, secrets).as_json()
+    )
+    done = session.run(argv, stdin, _START_S)
+    if done.code != 0:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise InternalError(
+            f"the agent did not start on {launched.machine.id}: {' '.join(words[-3:])}",
+            "the machine is ended; try again, and report this if it stays",
+        )
+    return started_host_key(done.stdout) or launched.host_key
+
+
+def job(
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    launched: Launched,
+    secrets: Mapping[str, str],
+) -> Job:
+    """The agent's job for an attempt on a machine."""
+    machine = launched.machine
+    gpu = record.request.gpu
+    container = f"dstack-{record.run}-{attempt}"
+    return Job(
+        run=record.run,
+        attempt=attempt,
+        cloud=machine.cloud,
+        region=machine.region,
+        machine=machine.id,
+        store=StoreAccess(tools.store.url, tools.store_region, tools.endpoints.get("s3")),
+        container=container,
+        image=record.container.image,
+        argv=run_argv(
+            record.container,
+            name=container,
+            gpus=gpu.count if gpu else 0,
+            labels={"dstack-cloud.run": record.run, "dstack-cloud.attempt": str(attempt)},
+            environment={
+                "DSTACK_RUN": record.run,
+                "DSTACK_ATTEMPT": str(attempt),
+                "DSTACK_RESUMED": "0",
+            },
+            secrets=tuple(secrets),
+            stop_timeout=record.grace,
+        ),
+        code=record.code,
+        artifacts=[ArtifactSpec(**artifact) for artifact in record.artifacts],
+        working_dir=record.container.working_dir,
+        secrets=secrets,
+        max_duration=record.max_duration,
+        grace=record.grace,
+        timers=Timers(heartbeat=tools.timers.heartbeat),
+        ec2_endpoint=tools.endpoints.get("ec2"),
+        clients=[tools.reach.public_key()],
+        user=machine.user,
+        rotate_host_key=tools.reach.home(machine).own_machine,
+        machine_record=machine_as_json(machine, launched.host_key),
+    )

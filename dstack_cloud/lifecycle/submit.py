@@ -1,0 +1,75 @@
+"""From a workflow to a run on record: the code uploaded once, the run claimed, nothing launched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dstack_cloud.lifecycle.record import RunRecord
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.spec import ArtifactSpec, ContainerSpec
+from dstack_cloud.state import runs
+from dstack_cloud.units import format_time, utc_now
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A workflow on its way to become a run.
+
+    ``container`` makes the container spec for the run's name; ``private`` are the environment
+    variables whose values must not be written down: they travel to the machine alone. ``code`` is
+    the key of the uploaded archive.
+    """
+
+    workflow: str
+    provider: str
+    container: Callable[[str], ContainerSpec]
+    request: ResourceRequest
+    artifacts: Sequence[ArtifactSpec]
+    grace: int
+    max_duration: int | None
+    secrets: tuple[str, ...]
+    private: frozenset[str]
+    code: str | None
+
+
+def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, str]]:
+    """Claim a run; answers its record and the private environment values.
+
+    Raises what the provider and the store raise.
+    """
+
+    def as_record(name: str) -> RunRecord:
+        container, _ = _split(submission.container(name).environment, submission.private)
+        return RunRecord(
+            run=name,
+            workflow=submission.workflow,
+            provider=submission.provider,
+            submitted_at=submitted_at,
+            owner=tools.owner,
+            cloud=tools.cloud.name,
+            request=submission.request,
+            container=replace(submission.container(name), environment=container),
+            artifacts=tuple(vars(artifact) for artifact in submission.artifacts),
+            code=submission.code,
+            secrets=submission.secrets,
+            grace=submission.grace,
+            max_duration=submission.max_duration,
+            timers={"no_job": tools.timers.no_job, "heartbeat": tools.timers.heartbeat},
+        )
+
+    submitted_at = format_time(utc_now())
+    name = runs.submit(
+        tools.store, submission.workflow, lambda claimed: as_record(claimed).as_json()
+    )
+    _, private = _split(submission.container(name).environment, submission.private)
+    return as_record(name), private
+
+
+def _split(
+    environment: Mapping[str, str], private: frozenset[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What may be written down, and what may not."""
+    public = {key: value for key, value in environment.items() if key not in private}
+    return public, {key: value for key, value in environment.items() if key in private}

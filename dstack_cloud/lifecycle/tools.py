@@ -1,0 +1,49 @@
+"""What the life of a run works with: handed in by `wiring`, so that no line here knows a cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dstack_cloud.clouds.base import Cloud, Machine
+from dstack_cloud.config import Timers
+from dstack_cloud.lifecycle.report import Reporter
+from dstack_cloud.ssh.base import AgentHome, Session
+from dstack_cloud.storage.base import Store
+
+
+class Reach(Protocol):
+    """How to get onto a machine."""
+
+    def home(self, machine: Machine) -> AgentHome:
+        """The agent's place there."""
+        ...
+
+    def session(self, machine: Machine, host_key: str, deadline_s: float) -> Session:
+        """A connection, tried for ``deadline_s`` seconds.
+
+        Raises UnreachableError, or HostKeyMismatchError (at once) when another machine answers.
+        """
+        ...
+
+    def public_key(self) -> str:
+        """The caller's public key, ``ssh-ed25519 AAAA… comment``; made if there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """One cloud, its store, the way onto its machines, and who is told.
+
+    ``endpoints`` are overrides of service addresses (``s3``, ``ec2``) that the machine must use,
+    too; ``store_region`` is where the bucket is, where that means anything.
+    """
+
+    cloud: Cloud
+    store: Store
+    reach: Reach
+    report: Reporter
+    timers: Timers
+    owner: str
+    endpoints: dict[str, str | None]
+    store_region: str | None

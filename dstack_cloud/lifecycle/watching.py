@@ -1,0 +1,67 @@
+"""From log bytes and status to what the user sees while an attempt runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dstack_cloud.lifecycle.report import Reporter
+from dstack_cloud.state.cri import Output
+from dstack_cloud.units import format_size, parse_time
+
+
+class Progress:
+    """Tells the reporter of phases until output begins, then of the output."""
+
+    def __init__(self, report: Reporter, run: str) -> None:
+        self._report = report
+        self._run = run
+        self._decoder = Output()
+        self._open = False
+        self._phase: str | None = None
+        self._since: str | None = None
+        self._sync_error: str | None = None
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        """The agent's status has changed."""
+        phase = str(status["phase"])
+        detail = status.get("detail") or {}
+        if phase == "running" and self._phase != "running":
+            self._pulled(status)
+            self._begin()
+        elif phase != "running" and not self._open:
+            self._report.working(phase, _words(detail))
+        self._phase = phase
+        self._since = status.get("since")
+        error = (status.get("sync") or {}).get("error")
+        if error and error != self._sync_error:
+            self._report.warn("sync", str(error), "artifacts are tried again until the end")
+        self._sync_error = error
+
+    def log(self, data: bytes) -> None:
+        """Bytes of the log file, in order."""
+        self._begin()
+        self._report.output(self._decoder.feed(data))
+
+    def close(self) -> None:
+        """No more will come."""
+        if self._open:
+            self._report.closed()
+            self._open = False
+
+    def _begin(self) -> None:
+        if not self._open:
+            self._report.opened(self._run)
+            self._open = True
+
+    def _pulled(self, status: Mapping[str, Any]) -> None:
+        detail = status.get("detail") or {}
+        if self._phase == "pulling" and self._since and status.get("since"):
+            seconds = (parse_time(status["since"]) - parse_time(self._since)).total_seconds()
+            self._report.done("image", _words(detail), seconds)
+
+
+def _words(detail: Mapping[str, Any]) -> str:
+    size = detail.get("image_bytes")
+    image = str(detail.get("image", ""))
+    return f"{image}, {format_size(int(size))}" if size else image

@@ -1,0 +1,226 @@
+"""The one place that picks a concrete cloud and store; everything is imported when it is used."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dstack_cloud.config import Config, client_key, owner
+from dstack_cloud.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from dstack_cloud.catalog.fetch_aws import Access
+    from dstack_cloud.clouds.base import Cloud
+    from dstack_cloud.lifecycle.report import Reporter
+    from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.match import Plan
+    from dstack_cloud.resources import ResourceRequest
+    from dstack_cloud.storage.base import Store
+
+CLOUDS = ("aws", "local")
+
+
+def configured(config: Config) -> list[str]:
+    """The clouds that have a store, the local one last, and only where it has been used."""
+    names = [name for name in config.stores if name in CLOUDS and name != "local"]
+    return [*names, "local"] if Path(config.local.store).is_dir() else names
+
+
+def chosen(config: Config, named: str | None) -> list[str]:
+    """The clouds to plan over: the named one, else all that are configured but the local one.
+
+    Raises InputError when there is none.
+    """
+    if named is not None:
+        if named not in CLOUDS:
+            raise InputError(f"there is no cloud '{named}'", f"clouds: {', '.join(CLOUDS)}")
+        if named not in config.stores:
+            raise _not_configured(config, named)
+        return [named]
+    names = [name for name in configured(config) if name != "local"]
+    if not names:
+        raise InputError(
+            f"no cloud is configured in {config.file}",
+            "dstack-cloud init --cloud aws --store s3://NAME --region REGION makes what is "
+            "needed; --cloud local runs on this machine's Docker",
+        )
+    return names
+
+
+def regions(config: Config, cloud: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    """The regions that may be used on a cloud. Raises InputError when none is set anywhere."""
+    environ = os.environ if environ is None else environ
+    if cloud == "local":
+        return ["local"]
+    section = config.aws if cloud == "aws" else config.gcp
+    named = list(section.regions) if section else []
+    if not named:
+        named = [environ[key] for key in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(key)][
+            :1
+        ]
+    if not named:
+        raise InputError(f"no region is set for {cloud}", f"set {cloud}.regions in {config.file}")
+    return named
+
+
+def open_cloud(config: Config, name: str) -> Cloud:
+    """The cloud of that name, by its section of the configuration."""
+    if name == "local":
+        from dstack_cloud.clouds.local import LocalCloud
+
+        return LocalCloud(local_machines(), config.timers.no_job)
+    if config.aws is None:
+        raise _not_configured(config, name)
+    from dstack_cloud.clouds.aws.cloud import AwsCloud
+
+    return AwsCloud(
+        profile=config.aws.profile,
+        subnets=config.aws.subnets,
+        security_groups=config.aws.security_groups,
+        public_ip=config.aws.public_ip,
+        jump_host=config.aws.jump_host,
+        image=config.aws.image,
+        role=config.aws.role,
+        store_url=config.stores[name],
+    )
+
+
+def open_store_of(config: Config, name: str) -> Store:
+    """The store of a cloud."""
+    from dstack_cloud.storage.open import open_store
+
+    url = config.stores.get(name)
+    if url is None:
+        raise _not_configured(config, name)
+    if name == "local":
+        Path(url).mkdir(parents=True, exist_ok=True)
+    return open_store(
+        url,
+        region=None if name == "local" else regions(config, name)[0],
+        profile=config.aws.profile if name == "aws" and config.aws else None,
+    )
+
+
+def open_tools(config: Config, name: str, report: Reporter) -> Tools:
+    """All that the life of a run on a cloud needs."""
+    from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.ssh.reach import LocalReach, SshReach
+
+    local = name == "local"
+    return Tools(
+        cloud=open_cloud(config, name),
+        store=open_store_of(config, name),
+        reach=LocalReach(local_machines()) if local else SshReach(client_key(config), owner()),
+        report=report,
+        timers=config.timers,
+        owner=owner(),
+        endpoints=_endpoints(name),
+        store_region=None if local else regions(config, name)[0],
+    )
+
+
+def warm_up(name: str) -> None:
+    """Import what the cloud will need in the background, while the user's file is read."""
+    if name == "local":
+        return
+
+    def load() -> None:
+        import boto3.session  # noqa: F401
+        import paramiko  # noqa: F401
+
+    threading.Thread(target=load, daemon=True).start()
+
+
+def local_machines() -> Path:
+    """Where the local cloud's machines (folders) are."""
+    named = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
+    return home / "dstack-cloud" / "machines"
+
+
+def _endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Address overrides that machines must use, too, by the SDK's own variables."""
+    environ = os.environ if environ is None else environ
+    if name != "aws":
+        return {}
+    everywhere = environ.get("AWS_ENDPOINT_URL")
+    return {
+        service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
+        for service in ("s3", "ec2")
+    }
+
+
+def _not_configured(config: Config, name: str) -> InputError:
+    return InputError(
+        f"{name} has no store in {config.file}",
+        f"dstack-cloud init --cloud {name} --store URL --region REGION",
+    )
+
+
+def initialise(config: Config, cloud: str) -> Iterator[tuple[str, str]]:
+    """Make what a cloud needs, step by step: name and detail of each as it is done."""
+    if cloud == "local":
+        Path(config.local.store).mkdir(parents=True, exist_ok=True)
+        yield "store", config.local.store
+        return
+    from dstack_cloud.clouds.aws import init
+
+    if config.aws is None:
+        raise _not_configured(config, cloud)
+    yield from init.init(config.aws)
+
+
+def save_config(config: Config) -> None:
+    """Write the configuration file."""
+    from dstack_cloud.config_save import save
+
+    save(config)
+
+
+def find_run(config: Config, run: str, report: Reporter) -> Tools:
+    """The tools of the cloud whose store holds the run. Raises NotFoundError with near names."""
+    from dstack_cloud.nearest import did_you_mean
+    from dstack_cloud.state import keys
+
+    names: list[str] = []
+    for name in configured(config):
+        store = open_store_of(config, name)
+        if store.get(keys.run(run)) is not None:
+            return open_tools(config, name, report)
+        names += [info.key.rsplit("/", 1)[1] for info in store.list("index/")]
+    raise NotFoundError(
+        f"there is no run '{run}'{did_you_mean(run, names)}", "dstack-cloud ps --all lists them"
+    )
+
+
+def catalog_access(config: Config, cloud: str) -> Access:
+    """How the catalog of a cloud is read live."""
+    if cloud != "aws":
+        raise InputError(f"the catalog of '{cloud}' cannot be read live")
+    from dstack_cloud.catalog.fetch_aws import Access
+    from dstack_cloud.clouds.aws.errors import translated
+    from dstack_cloud.clouds.aws.sessions import Sessions
+
+    return Access(Sessions(config.aws.profile if config.aws else None).client, translated)
+
+
+def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
+    """The plan over the request's regions, by what the account is offered and asked today.
+
+    Reads live whatever of the cache is too old. Raises what `match` and the cloud raise.
+    """
+    from dstack_cloud.catalog.open import open_catalog
+    from dstack_cloud.catalog.update import refresh, refresh_spot, stale
+    from dstack_cloud.match import match
+
+    catalog = open_catalog(cloud, config.aws.profile if config.aws else None)
+    access = catalog_access(config, cloud)
+    for _ in refresh(catalog, access, stale(catalog, request.regions)):
+        pass
+    plan = match(request, [catalog])
+    if refresh_spot(catalog, access, plan.offers):
+        plan = match(request, [catalog])
+    return plan

@@ -1,0 +1,116 @@
+"""An emulated cloud and a user's repository, as the end-to-end tests see them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = [sys.executable, "-m", "dstack_cloud"]
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """The emulated AWS: the environment to reach it, and its control interface."""
+
+    environ: dict[str, str]
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self._url(path), timeout=60) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            self._url(path),
+            json.dumps(body or {}).encode(),
+            {"Content-Type": "application/json"},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def machines(self) -> list[dict[str, Any]]:
+        """The machines that run or boot at this moment."""
+        found = self.get("/_emulator/machines")
+        rows = found["machines"] if isinstance(found, dict) else found
+        return [row for row in rows if row["state"] in ("booting", "running")]
+
+    def _url(self, path: str) -> str:
+        return self.environ["MOTO_FIXTURES_URL"].rstrip("/") + path
+
+
+@dataclass(frozen=True)
+class Project:
+    """A user's repository, and the command line run in it."""
+
+    folder: Path
+    environ: dict[str, str]
+
+    def workflows(self, text: str) -> None:
+        file = self.folder / ".dstack" / "workflows.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+
+    def cli(self, *args: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*CLI, *args],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*CLI, *args],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self, *args: str) -> Any:
+        done = self.cli(*args, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def state(self, run: str) -> str:
+        """The run's state as ``ps`` tells it; empty when there is no such run."""
+        rows = self.json("ps", "--all")["runs"]
+        return next((row["state"] for row in rows if row["run"] == run), "")
+
+
+def wait_until(what: str, check: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true answer of ``check``; fails with ``what`` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := check():
+            return found
+        time.sleep(0.2)
+    pytest.fail(f"not within {seconds:.0f} s: {what}")
+
+
+def parse_exports(text: str) -> dict[str, str]:
+    """``export K='V'`` lines as a mapping; any other line is a mistake."""
+    found = {}
+    for line in text.splitlines():
+        export, assignment = shlex.split(line)
+        assert export == "export", line
+        key, _, value = assignment.partition("=")
+        found[key] = value
+    return found
