@@ -140,7 +140,8 @@ def vpc_ranges(ec2: Any, region: str, vpc: str) -> list[str]:
     ] or [one["CidrBlock"] for one in found]
 
 
-def _rule(cidr: str, **more: str) -> dict[str, Any]:
+def rule(cidr: str, **more: str) -> dict[str, Any]:
+    """SSH from an IPv4 range, as EC2 takes it."""
     return {
         "IpProtocol": "tcp",
         "FromPort": SSH,
@@ -152,9 +153,9 @@ def _rule(cidr: str, **more: str) -> dict[str, Any]:
 def admit(ec2: Any, region: str, group: str, ranges: Sequence[str], owner: str) -> None:
     """Let SSH in from these ranges; a rule that is there already is as good."""
     for cidr in ranges:
-        rule = _rule(cidr, Description=rule_description(owner))
+        wanted = rule(cidr, Description=rule_description(owner))
         with translated(f"letting {cidr} reach SSH", region), _but("InvalidPermission.Duplicate"):
-            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wanted])
 
 
 def expel(ec2: Any, region: str, group: str, cidr: str) -> None:
@@ -163,7 +164,7 @@ def expel(ec2: Any, region: str, group: str, cidr: str) -> None:
         translated(f"removing the SSH rule of {cidr}", region),
         _but("InvalidPermission.NotFound"),
     ):
-        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_rule(cidr)])
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(cidr)])
 
 
 @contextmanager
