@@ -70,6 +70,7 @@ def ensure() -> Images:
         ):
             if not _exists(image):
                 _make(image, parent, recipe, words)
+    _remove_superseded(images)
     return images
 
 
@@ -80,6 +81,14 @@ def pulled(official: str) -> bool:
         return run(argv, check=False, timeout=_PULL_PATIENCE).returncode == 0
     except FixtureError:
         return False
+
+
+def _remove_superseded(images: Images) -> None:
+    """Images of earlier recipes; those that a machine still runs on stay."""
+    current = {images.base, images.stock, images.ready, images.conda}
+    listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{LABEL}/*").split()
+    for image in set(listed) - current:
+        docker("image", "rm", image, check=False)
 
 
 def remove_all() -> None:

@@ -28,7 +28,6 @@ from moto_fixtures.machine.base import READY_IMAGES, MachineSpec
 from moto_fixtures.machine.docker_machines import DockerMachines
 from moto_fixtures.machine.locks import only_one
 
-STOCK = "ami-0c0f0000000000000"
 READY = f"{READY_IMAGES}0000000000000"
 ROLE = "test-role"
 
@@ -176,7 +175,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def make_world(name: str) -> World:
+def start_world(name: str) -> World:
     take_down(name, quiet=True)
     with only_one("images"):
         registry.fill(images.ensure())
@@ -197,9 +196,15 @@ def make_world(name: str) -> World:
 
 
 @pytest.fixture(scope="session")
+def make_world() -> Callable[[str], World]:
+    """For tests that need an emulator besides the shared one; they take it down."""
+    return start_world
+
+
+@pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     name = f"test-{os.getpid()}"
-    made = make_world(name)
+    made = start_world(name)
     yield made
     made.machines.close()
     take_down(name, quiet=True)
