@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
@@ -21,7 +21,7 @@ _STATES = {
 }
 _ALIVE = [name for name, state in _STATES.items() if state is not MachineState.GONE]
 _NOT_FOUND = {"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"}
-_ID = re.compile(r"\bi-[0-9a-f]+\b")
+_DENIED = {"UnauthorizedOperation", "AccessDenied"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def as_machine(instance: dict[str, Any], region: str, reach: Reach) -> Machine:
     """The machine in an instance's description."""
     tags = as_dict(instance.get("Tags"))
     address, jump_host = reach.of(instance)
+    launched = instance.get("LaunchTime")
     return Machine(
         cloud="aws",
         region=region,
@@ -54,7 +55,7 @@ def as_machine(instance: dict[str, Any], region: str, reach: Reach) -> Machine:
         spot=instance.get("InstanceLifecycle") == "spot",
         run=tags.get(RUN),
         attempt=attempt_in(tags),
-        launched_at=instance.get("LaunchTime"),
+        launched_at=launched.astimezone(UTC) if launched else None,
         tags=tags,
     )
 
@@ -96,7 +97,8 @@ def listing(ec2: Any, region: str, reach: Reach, run: str | None = None) -> list
 def terminate(ec2: Any, region: str, ids: Iterable[str]) -> None:
     """End the machines; those that are gone already are left out.
 
-    One id that EC2 does not know makes it refuse the whole call, so it is asked again without.
+    One id that EC2 no longer knows makes it refuse the whole call: as not found, or, where the
+    policy asks for our tag, as not allowed, for what is gone has no tags.
     """
     from botocore.exceptions import ClientError
 
@@ -107,12 +109,28 @@ def terminate(ec2: Any, region: str, ids: Iterable[str]) -> None:
                 ec2.terminate_instances(InstanceIds=wanted)
                 return
             except ClientError as error:
-                if code_of(error) not in _NOT_FOUND:
+                if code_of(error) not in _NOT_FOUND | _DENIED:
                     raise
-                unknown = set(_ID.findall(str(error))) & set(wanted)
-                if not unknown:
+                left = _known(ec2, wanted)
+                if left == wanted:
                     raise
-                wanted = [one for one in wanted if one not in unknown]
+                wanted = left
+
+
+def _known(ec2: Any, ids: list[str]) -> list[str]:
+    """Those of the ids that EC2 still knows and that are not terminated."""
+    filters = [
+        {"Name": "instance-id", "Values": ids},
+        {"Name": "instance-state-name", "Values": _ALIVE},
+    ]
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
+    found = {
+        instance["InstanceId"]
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    }
+    return [one for one in ids if one in found]
 
 
 def end_on_power_off(ec2: Any, region: str, machine_id: str) -> None:
