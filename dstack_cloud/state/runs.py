@@ -67,8 +67,7 @@ def submit(store: Store, workflow: str, record: Callable[[str], Mapping[str, Any
     """Claim the workflow's next number and write the run's record; the run's name.
 
     ``record`` makes the record for a name. Adds ``run``, ``workflow``, ``submitted_at`` and
-    ``claim`` to it. Safe among any
-    number of processes: a name is created once.
+    ``claim`` to it. Safe among any number of processes: a name is created once.
     """
     prefix = f"{workflow}-"
     taken = together(lambda state: _names(store, state, prefix), RunState)

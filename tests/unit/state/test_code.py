@@ -13,25 +13,17 @@ from dstack_cloud.state.code import pack, store_code
 from dstack_cloud.state.worktree import code_files
 from dstack_cloud.storage.local import LocalStore
 
+SETTINGS = [
+    "user.name=t",
+    "user.email=t@t",
+    "protocol.file.allow=always",
+    "init.defaultBranch=main",
+]
+
 
 def git(folder: Path, *args: str) -> None:
-    subprocess.run(
-        [
-            "git",
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@t",
-            "-c",
-            "protocol.file.allow=always",
-            "-c",
-            "init.defaultBranch=main",
-            *args,
-        ],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    settings = [word for setting in SETTINGS for word in ("-c", setting)]
+    subprocess.run(["git", *settings, *args], cwd=folder, check=True, capture_output=True)
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
