@@ -16,7 +16,7 @@ from moto_fixtures.down import take_down
 from moto_fixtures.machine import images, network, process, registry
 from moto_fixtures.machine.locks import only_one
 from moto_fixtures.machine.paths import home, state_dir
-from moto_fixtures.machine.shell import FixtureError, engine_answers, say
+from moto_fixtures.machine.shell import FixtureError, engine_answers, run, say
 
 STORE = "dstack-cloud-demo"
 REGION = "us-east-1"
@@ -73,30 +73,21 @@ def _start(name: str, state: Path, stub: bool) -> str:
     endpoint = control if gateway is None else f"http://{gateway}:{port}"
     say(f"emulator {name}: answers at {endpoint}")
     keys = _keys(control)
-    (state / "env-admin").touch(0o600)
-    (state / "env-admin").write_text(_exports(endpoint, control, keys.admin, state))
-    prepare(endpoint, keys.admin, state / "config.yaml")
-    text = _exports(endpoint, control, keys.daily, state)
-    (state / "env").touch(0o600)
-    (state / "env").write_text(text)
+    admin = _values(endpoint, control, keys.admin, state)
+    _write_private(state / "env-admin", _exports(admin))
+    prepare(admin)
+    text = _exports(_values(endpoint, control, keys.daily, state))
+    _write_private(state / "env", text)
     return text
 
 
-def prepare(endpoint: str, admin: tuple[str, str], config: Path) -> None:
-    """Make what the daily user's first ``run`` takes for granted: the bucket and the config."""
-    import boto3
-    from botocore.config import Config
-
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id=admin[0],
-        aws_secret_access_key=admin[1],
-        config=Config(s3={"addressing_style": "path"}, proxies={}),
-    )
-    s3.create_bucket(Bucket=STORE)
-    config.write_text(json.dumps({"aws": {"store": f"s3://{STORE}", "regions": [REGION]}}) + "\n")
+def prepare(values: dict[str, str]) -> None:
+    """Do once, as the administrator, what ``run`` takes for granted: the product's own ``init``."""
+    argv = [sys.executable, "-m", "dstack_cloud", "init", "--cloud", "aws", "-y"]
+    argv += ["--store", f"s3://{STORE}", "--region", REGION]
+    # The checkout's own packages, installed or not; and no setting of a real account.
+    paths = os.pathsep.join([str(_ROOT), str(_ROOT / "providers")])
+    run(argv, env=_clean_environment() | {"PYTHONPATH": paths} | values, timeout=60)
 
 
 def _engine() -> None:
@@ -159,8 +150,8 @@ def _keys(control: str) -> Keys:
     return Keys(admin=key("dstack-admin"), daily=key("dstack-daily"))
 
 
-def _exports(endpoint: str, control: str, key: tuple[str, str], state: Path) -> str:
-    values = {
+def _values(endpoint: str, control: str, key: tuple[str, str], state: Path) -> dict[str, str]:
+    return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": key[0],
         "AWS_SECRET_ACCESS_KEY": key[1],
@@ -168,7 +159,15 @@ def _exports(endpoint: str, control: str, key: tuple[str, str], state: Path) -> 
         "MOTO_FIXTURES_URL": control,
         "DSTACK_CLOUD_CONFIG": str(state / "config.yaml"),
     }
+
+
+def _exports(values: dict[str, str]) -> str:
     return "".join(f"export {name}={_quoted(value)}\n" for name, value in values.items())
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
 
 
 def _quoted(value: str) -> str:
