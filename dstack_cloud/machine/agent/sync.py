@@ -34,6 +34,9 @@ def rclone_environment(job: Mapping[str, Any]) -> dict[str, str]:
         "ENV_AUTH": "true",
         "REGION": store["region"],
         "NO_CHECK_BUCKET": "true",
+        # rclone always sends an ACL, "private" by default; a bucket that has ACLs switched off, as
+        # new ones have, takes only this one.
+        "ACL": "bucket-owner-full-control",
     }
     if store.get("endpoint"):
         values.update(ENDPOINT=store["endpoint"], FORCE_PATH_STYLE="true")
