@@ -53,6 +53,7 @@ class Control:
                 ("DELETE", "holds", self._clear_holds),
                 ("GET", "clock", self._clock),
                 ("POST", "clock", self._advance),
+                ("DELETE", "clock", self._reset_clock),
                 ("POST", "spot-price", self._spot_price),
                 ("DELETE", "spot-price", self._reset_spot_prices),
                 ("POST", "quota", self._quota),
@@ -191,6 +192,10 @@ class Control:
         if seconds < 0:
             raise ValueError("time goes forward only")
         self._emulator.clock.advance(seconds)
+        return self._clock(query, body)
+
+    def _reset_clock(self, query: Query, body: Body) -> Any:
+        self._emulator.clock.reset()
         return self._clock(query, body)
 
     def _spot_price(self, query: Query, body: Body) -> Any:

@@ -23,6 +23,11 @@ class Clock:
             self._offset += timedelta(seconds=seconds)
             self._moved.notify_all()
 
+    def reset(self) -> None:
+        """Back to the real time: between tests, not within one."""
+        with self._moved:
+            self._offset = timedelta()
+
     @property
     def offset_s(self) -> float:
         return self._offset.total_seconds()
