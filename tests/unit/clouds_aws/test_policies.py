@@ -51,7 +51,7 @@ def test_no_action_is_a_pattern(name: str) -> None:
 def test_they_fit() -> None:
     for name, limit in (("run", MANAGED_LIMIT), ("init", MANAGED_LIMIT), ("machine", 4000)):
         assert len(json.dumps(rendered(name), separators=(",", ":"))) < limit
-    assert 2 * 4000 < ROLE_INLINE_LIMIT, "a role has room for the policies of two stores"
+    assert ROLE_INLINE_LIMIT > 2 * 4000, "a role has room for the policies of two stores"
 
 
 # What EC2, Pricing and Service Quotas cannot narrow to a resource.

@@ -55,6 +55,5 @@ def test_every_quota_can_be_raised() -> None:
     for (group, spot), code in CODES.items():
         command, console = how_to_raise(group, spot, "eu-west-1", 32).splitlines()
         assert f"--quota-code {code} --desired-value 32 --region eu-west-1" in command
-        assert console.endswith(
-            f"eu-west-1.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/{code}"
-        )
+        page = f"servicequotas/home/services/ec2/quotas/{code}"
+        assert console == f"or https://eu-west-1.console.aws.amazon.com/{page}"
