@@ -5,17 +5,16 @@ docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProdu
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from moto_fixtures.aws.answer import Answer, AwsError
 from moto_fixtures.aws.ec2 import offerings
+from moto_fixtures.aws.paging import Listings, page_token, read_page
 from moto_fixtures.aws.prices import on_demand, plain
 from moto_fixtures.aws.request import Request
 
@@ -149,10 +148,7 @@ def _matching(filters: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
                     yield item
 
 
-@lru_cache(maxsize=64)
-def _texts(filters: str) -> list[str]:
-    """All that match, kept for the pages that follow the first."""
-    return [json.dumps(item) for item in _matching(json.loads(filters))]
+_LISTINGS: Listings[str] = Listings()
 
 
 def get_products(request: Request) -> Answer:
@@ -166,29 +162,14 @@ def get_products(request: Request) -> Answer:
     if not 1 <= size <= 100:
         raise AwsError("InvalidParameterException", "MaxResults is from 1 to 100")
     start = read_page(params.get("NextToken"), "InvalidNextTokenException")
-    found = _texts(json.dumps(params.get("Filters") or []))
-    page: dict[str, Any] = {
-        "FormatVersion": "aws_v1",
-        "PriceList": found[start : start + size],
-    }
-    if len(found) > start + size:
+    filters = params.get("Filters") or []
+    found, more = _LISTINGS.page(
+        json.dumps(filters), lambda: map(json.dumps, _matching(filters)), start, size
+    )
+    page: dict[str, Any] = {"FormatVersion": "aws_v1", "PriceList": found}
+    if more:
         page["NextToken"] = page_token(start + size)
     return request.answer(page)
-
-
-def page_token(start: int) -> str:
-    """An opaque token that says where the next page starts."""
-    return base64.urlsafe_b64encode(f"from:{start}".encode()).decode()
-
-
-def read_page(token: str | None, code: str) -> int:
-    """The reverse of :func:`page_token`; AwsError ``code`` for any other text."""
-    if not token:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("from:"))
-    except (ValueError, binascii.Error):
-        raise AwsError(code, "The specified token is not valid.") from None
 
 
 HANDLERS = {"GetProducts": get_products}

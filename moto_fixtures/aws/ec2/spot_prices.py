@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from moto_fixtures.aws.answer import Answer, AwsError
 from moto_fixtures.aws.clock import Clock
 from moto_fixtures.aws.ec2 import offerings
 from moto_fixtures.aws.ec2.xml import ec2_xml
+from moto_fixtures.aws.paging import Listings, page_token, read_token
 from moto_fixtures.aws.prices import on_demand, plain
-from moto_fixtures.aws.pricing import page_token, read_page
 from moto_fixtures.aws.request import Request
 from moto_fixtures.aws.shares import share
 
@@ -141,13 +141,18 @@ def _history(request: Request) -> Iterator[dict[str, Any]]:
             when = since - timedelta(seconds=1)
 
 
+# Prices change: the pages of one history must all be of the moment of its first.
+_LISTINGS: Listings[dict[str, Any]] = Listings()
+
+
 def describe_spot_price_history(request: Request) -> Answer:
     """Newest first for each pool; a page of at most 1000."""
     size = min(int(request.params.get("MaxResults") or 1000), 1000)
-    start = read_page(request.params.get("NextToken"), "InvalidParameterValue")
-    found = list(islice(_history(request), start, start + size + 1))
-    page: dict[str, Any] = {"SpotPriceHistory": found[:size]}
-    page["NextToken"] = page_token(start + size) if len(found) > size else ""
+    listing, start = read_token(request.params.get("NextToken"), "InvalidParameterValue")
+    listing = listing or uuid4().hex
+    found, more = _LISTINGS.page(listing, lambda: _history(request), start, size)
+    page: dict[str, Any] = {"SpotPriceHistory": found}
+    page["NextToken"] = page_token(start + size, listing) if more else ""
     return ec2_xml("DescribeSpotPriceHistory", page)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from moto_fixtures.aws.answer import Answer, AwsError
 from moto_fixtures.aws.ec2 import offerings
 from moto_fixtures.aws.ec2.xml import ec2_xml, item_xml
-from moto_fixtures.aws.pricing import page_token, read_page
+from moto_fixtures.aws.paging import page_token, read_page
 from moto_fixtures.aws.request import Request
 
 
