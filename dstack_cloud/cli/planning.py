@@ -8,10 +8,16 @@ from dstack_cloud import wiring
 from dstack_cloud.config import Config
 from dstack_cloud.match import Plan, match
 from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.units import GIB
+
+_LEAST_CPU = 2
+_LEAST_MEMORY = 4 * GIB
 
 
 def make_plan(config: Config, request: ResourceRequest) -> Plan:
     """All offers that fit and whose price is known, best first.
+
+    A request that names nothing gets 2 cores and 4 GB at least.
 
     Raises NoOfferError when there is none, InputError for an unknown GPU or region, and what the
     cloud raises.
@@ -21,6 +27,9 @@ def make_plan(config: Config, request: ResourceRequest) -> Plan:
 
         return replace(match(request, []), offers=(this_machine(request),))
     (cloud,) = request.clouds
+    if request.cpu is None and request.memory is None and request.gpu is None:
+        # The cheapest machines of all have too little memory for a container engine and a job.
+        request = replace(request, cpu=_LEAST_CPU, memory=_LEAST_MEMORY)
     wanted = replace(request, regions=request.regions or tuple(wiring.regions(config, cloud)))
     plan = wiring.priced_plan(config, cloud, wanted)
     return replace(plan, offers=plan.launchable())
