@@ -59,12 +59,17 @@ class AwsCloud:
         self._prepared: dict[str, Prepared] = {}
 
     @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads that ask AWS several things at once."""
         return ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+
+    def close(self) -> None:
+        """Wait for what nobody waited for, such as a shutdown behaviour that is read back."""
+        self.pool.shutdown()
 
     @cached_property
     def _launcher(self) -> Launcher:
-        return Launcher(self.sessions, self.settings, self._pool)
+        return Launcher(self.sessions, self.settings, self.pool)
 
     def prepare(self, offers: Sequence[Offer]) -> None:
         """Ask ahead for what a launch of these offers (of one region) will need to know.
@@ -73,7 +78,7 @@ class AwsCloud:
         """
         region = offers[0].region
         recipes = {recipe(offer, self.settings.image) for offer in offers}
-        self._prepared[region] = prepare(self.sessions, self.settings, self._pool, region, recipes)
+        self._prepared[region] = prepare(self.sessions, self.settings, self.pool, region, recipes)
 
     def launch(self, request: LaunchRequest) -> LaunchAnswer:
         """Ask once for one machine across the request's offers and their zones.
@@ -89,7 +94,7 @@ class AwsCloud:
         recipes = {one.recipe for one in groups}
         prepared = self._prepared.pop(region, None)
         if prepared is None or not prepared.serves(recipes):
-            prepared = prepare(self.sessions, self.settings, self._pool, region, recipes)
+            prepared = prepare(self.sessions, self.settings, self.pool, region, recipes)
         return self._launcher.launch(request, groups, prepared)
 
     def machine(self, region: str, machine_id: str) -> Machine | None:
@@ -109,7 +114,7 @@ class AwsCloud:
         if self.settings.security_groups:
             return
         ec2 = self.sessions.ec2(machine.region)
-        asked = prepare(self.sessions, self.settings, self._pool, machine.region, ())
+        asked = prepare(self.sessions, self.settings, self.pool, machine.region, ())
         found = asked.network()
         for vpc, ids in found.groups.items():
             ranges = asked.ranges(ec2, vpc)
@@ -127,4 +132,4 @@ class AwsCloud:
         """Credentials, permissions, quotas, store, network and image, one by one."""
         from dstack_cloud.clouds.aws.check import checks
 
-        return checks(self.sessions, self.settings, self._pool, region)
+        return checks(self.sessions, self.settings, self.pool, region)

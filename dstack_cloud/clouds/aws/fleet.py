@@ -158,14 +158,19 @@ def _make_template(
 
 
 def delete_template(ec2: Any, region: str, name: str) -> None:
-    """Delete a launch template by name; harmless when it is gone already."""
+    """Delete a launch template by name; harmless when it is gone already.
+
+    What is gone has no tags, so a policy that asks for ours denies the call instead of letting
+    EC2 say that it is not found: whether it is there is looked up.
+    """
     from botocore.exceptions import ClientError
 
     with translated("deleting the launch template", region):
         try:
             ec2.delete_launch_template(LaunchTemplateName=name)
-        except ClientError as error:
-            if code_of(error) not in _TEMPLATE_GONE:
+        except ClientError:
+            filters = [{"Name": "launch-template-name", "Values": [name]}]
+            if ec2.describe_launch_templates(Filters=filters)["LaunchTemplates"]:
                 raise
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
 from dstack_cloud.errors import InputError, PermissionDeniedError
 
+# docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ABORT_AFTER_DAYS = 7
 _LIFECYCLE_RULE = {
     "ID": "dstack-cloud-abort-incomplete-uploads",
@@ -36,6 +39,11 @@ def parse(store_url: str) -> tuple[str, str]:
     bucket, _, prefix = store_url.removeprefix("s3://").partition("/")
     if not store_url.startswith("s3://") or not bucket:
         raise InputError(f"'{store_url}' is not an AWS store", "write --store s3://NAME")
+    if not _NAME.fullmatch(bucket):
+        raise InputError(
+            f"'{bucket}' cannot be the name of a bucket",
+            "3 to 63 of lowercase letters, digits, dots and hyphens",
+        )
     return bucket, prefix.strip("/")
 
 
@@ -84,11 +92,6 @@ def _create(s3: Any, bucket: str, region: str) -> None:
             if code_of(error) == "BucketAlreadyExists":
                 raise PermissionDeniedError(
                     f"the bucket {bucket} belongs to another account", _TAKEN
-                ) from error
-            if code_of(error) == "InvalidBucketName":
-                raise InputError(
-                    f"'{bucket}' cannot be the name of a bucket",
-                    "3 to 63 of lowercase letters, digits, dots and hyphens",
                 ) from error
             if code_of(error) != "BucketAlreadyOwnedByYou":
                 raise
