@@ -94,8 +94,12 @@ def test_a_machine_may_end_only_itself() -> None:
     mine = {"aws_userid": "AROAEXAMPLE:i-0abc", "ec2_instanceid": "i-0abc"}
     assert verdict(policy, **mine) == "allow"
     assert verdict(policy, **{**mine, "ec2_instanceid": "i-0def"}) == "implicit deny"
-    # A variable without a value matches nothing, not everything.
-    assert verdict(policy, aws_userid="AROAEXAMPLE:i-0abc") == "implicit deny"
+
+
+def test_a_variable_without_a_value_matches_nothing_not_everything() -> None:
+    policy = rule(Resource="arn:aws:ec2:us-east-1:123456789012:instance/${ec2:InstanceID}*")
+    assert verdict(policy, ec2_instanceid="i-0abc") == "allow"
+    assert verdict(policy) == "implicit deny"
 
 
 def test_an_operator_that_is_not_known_is_an_error_not_a_yes() -> None:
