@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from . import machine
 from .control import WITHOUT_GRACE, Control
 from .engine import Engine, EngineError
+from .note import note
 from .paths import Paths, read_json, write_json
 from .times import unix, uptime
 
@@ -26,14 +28,14 @@ class Ending:
         self._job = job
         self._paths = paths
         self._control = control
+        self._acted: dict[str, Any] = read_json(paths.cause) or {}
 
     def acted_upon(self) -> str | None:
         """The cause that the container was stopped for; None when it ended by itself. A machine
         that lost the run to another attempt has lost it in either case."""
         if self._control.cause == "fenced":
             return "fenced"
-        acted = read_json(self._paths.cause)
-        return None if acted is None else str(acted["cause"])
+        return self._acted.get("cause")
 
     def wait(self, started: str) -> None:
         limit = None
@@ -54,7 +56,7 @@ class Ending:
 
     def _stop(self, cause: str) -> None:
         """Stop the container for ``cause``; returns early if a stronger one comes up."""
-        known = read_json(self._paths.cause) or {}
+        known = self._acted
         if known.get("cause") != cause:
             grace = float(self._job["grace"])
             if cause == "interrupted":
@@ -62,11 +64,11 @@ class Ending:
             # A grace period that has begun is not prolonged by a further cause.
             deadline = min(uptime() + grace, known.get("deadline", float("inf")))
             known = {"cause": cause, "deadline": deadline, "told": known.get("told", False)}
-            write_json(self._paths.cause, known)
+            self._note(known)
         if cause not in WITHOUT_GRACE:
             if not known["told"]:
                 self._signal("TERM")
-                write_json(self._paths.cause, {**known, "told": True})
+                self._note({**known, "told": True})
             while not self._control.container_ended and self._control.cause == cause:
                 rest = known["deadline"] - uptime()
                 if rest <= 0:
@@ -78,11 +80,17 @@ class Ending:
             self._signal("KILL")
             self._control.wait(5.0, self._control.cause)
 
+    def _note(self, acted: dict[str, Any]) -> None:
+        """Remember what is being done, beyond this process where the disk has room."""
+        self._acted = acted
+        with contextlib.suppress(OSError):
+            write_json(self._paths.cause, acted)
+
     def _signal(self, name: str) -> None:
         try:
             self._engine.kill(self._job["container"]["name"], name)
         except EngineError as error:
-            print(f"signal {name}: {error.message}", flush=True)
+            note(f"signal {name}: {error.message}")
 
     @staticmethod
     def out_of_memory_kills() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from . import disk
 from .control import Control
 from .errors import Interrupted, StoreError
+from .note import note
 from .paths import Paths, read_json, write
 from .ship import Shipper
 from .status import Status
@@ -54,15 +55,19 @@ def finish(
     if control.without_grace:
         end.update(_without_grace(control.cause))
     end.update(
-        started_at=read_json(os.path.join(paths.root, "started_at")),
+        started_at=read_json(paths.started_at),
         ended_at=now(),
         log_bytes=_size(paths.log),
         artifacts=artifacts,
     )
     data = json.dumps(end).encode()
     _insist(lambda: _publish(store, job, control, data, end["state"]), deadline, "the end")
-    disk.release(paths)
-    write(paths.end, data)
+    disk.release(paths, everything=True)
+    try:
+        write(paths.end, data)
+    except OSError as error:
+        # The store has it; nothing here may keep the machine from ending.
+        note(f"the end: {error}")
 
 
 def _without_grace(cause: str | None) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def _insist(step: Callable[[], object], deadline: float, what: str) -> None:
             step()
             return
         except StoreError as error:
-            print(f"{what}: {error}", flush=True)
+            note(f"{what}: {error}")
             if not error.passing or time.monotonic() > deadline:
                 return
         time.sleep(1.0)

@@ -7,11 +7,12 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .credentials import CredentialSource
 from .errors import StoreError
+from .note import note
 from .paths import Paths, write
 from .s3 import suffix
 from .sigv4 import encode_query, sign
@@ -33,12 +34,14 @@ def limit(paths: Paths, seconds: float) -> None:
     write(paths.hard_limit, b"%d\n" % (uptime() + seconds))
 
 
-def heart(paths: Paths, every: float, over: threading.Event) -> None:
+def heart(paths: Paths, every: float, over: threading.Event, save: Callable[[], None]) -> None:
+    """Signs of life: for the timer, and (``save``) for those who follow the status."""
     while True:
+        save()
         try:
             beat(paths)
         except OSError as error:
-            print(f"heartbeat: {error}", flush=True)
+            note(f"heartbeat: {error}")
         if over.wait(every):
             return
 
@@ -96,7 +99,7 @@ def end_machine(job: Mapping[str, Any], paths: Paths) -> None:
             terminate(job)
             break
         except StoreError as error:
-            print(f"terminate: {error}", flush=True)
+            note(f"terminate: {error}")
             time.sleep(pause)
     while True:
         subprocess.run(["systemctl", "poweroff"], check=False)

@@ -3,6 +3,7 @@ survive a reboot below ``volatile``."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -26,8 +27,9 @@ class Paths:
         self.host_key = os.path.join(root, "host_key.pub")
         self.output = os.path.join(root, "agent.log")
         self.lock = os.path.join(root, "serve.lock")
-        self.starts = os.path.join(root, "starts")
-        self.reserve = os.path.join(root, "reserve")
+        self.log_reserve = os.path.join(root, "reserve.log")
+        self.end_reserve = os.path.join(root, "reserve.end")
+        self.started_at = os.path.join(root, "started_at")
         # Each is written once, when the step is done: a restarted agent goes on after it.
         self.unpacked = os.path.join(root, "unpacked")
         self.launched = os.path.join(root, "launched")
@@ -42,16 +44,22 @@ class Paths:
         self.followers = os.path.join(self.volatile, "followers")
         self.provisioning = os.path.join(self.volatile, "provisioning")
         self.ready = os.path.join(self.volatile, "ready")
+        self.crashes = os.path.join(self.volatile, "crashes")
         self.failed = os.path.join(self.volatile, "failed")
 
 
 def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace the file at once: a reader sees the old bytes or the new ones."""
     half = f"{path}.{os.getpid()}"
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-    os.replace(half, path)
+    try:
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(half, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(half)
+        raise
 
 
 def write_json(path: str, value: object, mode: int = 0o644) -> None:

@@ -9,7 +9,12 @@ from . import disk
 from .control import Control
 from .engine import Engine, EngineError
 from .logs import convert, pump, recover
+from .note import note
 from .paths import Paths
+
+
+class DiskFull(Exception):
+    """There is no room for the rest of the log."""
 
 
 class Recorder:
@@ -29,7 +34,12 @@ class Recorder:
                 if self._copy(descriptor):
                     break
             except EngineError as error:
-                print(f"log: {error.message}", flush=True)
+                note(f"log: {error.message}")
+            except DiskFull:
+                note("log: the rest of it finds no room on the disk")
+                # What found room ends with a whole record.
+                recover(self._paths.log)
+                break
             time.sleep(0.2)
         os.close(descriptor)
         self._control.end_of_container()
@@ -66,10 +76,17 @@ class Recorder:
         return not records or tail(self._paths.log).endswith(records[-1])
 
     def _on_full(self) -> None:
-        """No output is thrown away: when the disk is full the container must end."""
-        disk.release(self._paths)
+        """No output is thrown away: when the disk is full the container must end. What it wrote
+        until then goes into the reserve; raises DiskFull when that is used up, too."""
         self._control.request("disk")
-        time.sleep(0.2)
+        try:
+            container = self._engine.inspect(self._name)
+        except EngineError:
+            container = None
+        running = container is not None and container["State"]["Running"]
+        if not running and not disk.release(self._paths) and disk.free(self._paths) < 1 << 16:
+            raise DiskFull
+        time.sleep(0.1)
 
 
 def tail(path: str) -> bytes:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +21,7 @@ from .ending import Ending
 from .engine import Engine
 from .errors import Failure, Interrupted, StoreError
 from .finish import finish
+from .note import note, note_error
 from .outcome import of_failure, outcome
 from .paths import Paths, read_json, write_json
 from .pull import ensure_image
@@ -54,14 +53,14 @@ def serve(paths: Paths) -> int:
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
     job = read_json(paths.job)
     if job is None:
-        print(f"no job in {paths.root}", file=sys.stderr)
+        note(f"no job in {paths.root}")
         return 1
     if not os.path.exists(paths.end):
         attempt = Attempt(paths, job)
         try:
             attempt.run()
         except Exception as error:
-            traceback.print_exc()
+            note_error()
             if not attempt.give_up(error):
                 return 1
     machine.wait_for_followers(paths, 3.0)
@@ -87,14 +86,15 @@ class Attempt:
         self._helpers: list[threading.Thread] = []
 
     def run(self) -> None:
-        if not os.path.exists(os.path.join(self.paths.root, "started_at")):
-            write_json(os.path.join(self.paths.root, "started_at"), now())
+        if not os.path.exists(self.paths.started_at):
+            write_json(self.paths.started_at, now())
         if self.job["cloud"] != "local":
             signal.signal(signal.SIGTERM, lambda *_: self._start("shutdown", self._on_terminate))
         disk.hold_reserve(self.paths)
         over = self.control.over
         every = min(5.0, self.job["timers"]["heartbeat"] / 4)
-        self._start("heart", lambda: machine.heart(self.paths, every, over))
+        self.status.save()
+        self._start("heart", lambda: machine.heart(self.paths, every, over, self.status.save))
         watch = Watch(self.store, self.job, self.control)
         self._start("watch", lambda: watch.run(over))
         self._start("ship", lambda: self.shipper.run(over))
@@ -111,8 +111,7 @@ class Attempt:
             try:
                 work()
             except Exception:
-                traceback.print_exc()
-                sys.stderr.flush()
+                note_error()
                 os._exit(70)
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)
@@ -217,7 +216,7 @@ class Attempt:
                         self.store.delete(f"index/{state}/{run}")
                 return
             except StoreError as error:
-                print(f"announce: {error}", flush=True)
+                note(f"announce: {error}")
                 self.control.wait(2.0, self.control.cause)
 
     def _sync(self) -> None:
@@ -252,9 +251,12 @@ class Attempt:
 
     def give_up(self, error: Exception) -> bool:
         """Count an error that nobody foresaw; after some, end the attempt with it."""
-        path = os.path.join(self.paths.root, "crashes")
-        crashes = (read_json(path) or 0) + 1
-        self._write(path, crashes)
+        crashes = (read_json(self.paths.crashes) or 0) + 1
+        try:
+            self._write(self.paths.crashes, crashes)
+        except OSError:
+            # What cannot be counted must not go on for ever.
+            crashes = _CRASHES
         if crashes < _CRASHES:
             time.sleep(0.5)
             return False
@@ -273,5 +275,5 @@ class Attempt:
         try:
             write_json(path, value)
         except OSError:
-            disk.release(self.paths)
+            disk.release(self.paths, everything=True)
             write_json(path, value)

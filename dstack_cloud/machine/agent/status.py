@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 from typing import Any
 
-from . import disk
 from .paths import Paths, read_json, write
 from .times import now
 
@@ -56,11 +56,9 @@ class Status:
     def save(self) -> None:
         """Write the file, with the present length of the log."""
         data = self.as_bytes()
-        try:
+        # A full disk is told by others; the next save may find room.
+        with contextlib.suppress(OSError):
             write(self._paths.status, data)
-        except OSError:
-            # A full disk: the reserve is for the end's record and for this.
-            disk.release(self._paths)
 
     def as_bytes(self) -> bytes:
         """The document of this moment."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from .control import Control
 from .errors import StoreError
+from .note import note
 from .store import Store
 
 STOP, CLIENTS, FENCE = 2.0, 5.0, 10.0
@@ -105,7 +106,7 @@ class Watch:
                 except StoreError:
                     pass
                 except (OSError, KeyError, ValueError) as error:
-                    print(f"watch {name}: {error!r}", flush=True)
+                    note(f"watch {name}: {error!r}")
 
     def _stop(self) -> None:
         data = self._store.get("runs/{}/stop.json".format(self._job["run"]))
