@@ -25,9 +25,7 @@ def test_any_cut_gives_the_same_frames(frames: list[tuple[str, bytes]], cuts: li
     edges = sorted({0, len(data), *[cut for cut in cuts if cut < len(data)]})
     parser = FrameParser()
     got = [
-        frame
-        for begin, end in itertools.pairwise(edges)
-        for frame in parser.feed(data[begin:end])
+        frame for begin, end in itertools.pairwise(edges) for frame in parser.feed(data[begin:end])
     ]
     assert got == frames
 
