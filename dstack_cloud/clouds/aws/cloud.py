@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
-from dstack_cloud.clouds.aws import leftovers, machines, network
+from dstack_cloud.clouds.aws import leftovers, machines, network, quotas
 from dstack_cloud.clouds.aws.groups import group
 from dstack_cloud.clouds.aws.images import recipe
 from dstack_cloud.clouds.aws.launch import Launcher
@@ -16,7 +16,7 @@ from dstack_cloud.clouds.aws.prepare import Prepared, prepare
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.base import Check, LaunchAnswer, LaunchRequest, Leftover, Machine
-from dstack_cloud.errors import InternalError
+from dstack_cloud.errors import DstackError, InternalError
 from dstack_cloud.resources import Offer
 
 _THREADS = 12
@@ -57,6 +57,7 @@ class AwsCloud:
         self.sessions = Sessions(profile)
         self._reach = Reach(public_ip, jump_host)
         self._prepared: dict[str, Prepared] = {}
+        self._known_limits: dict[str, quotas.Limits] = {}
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
@@ -79,6 +80,29 @@ class AwsCloud:
         region = offers[0].region
         recipes = {recipe(offer, self.settings.image) for offer in offers}
         self._prepared[region] = prepare(self.sessions, self.settings, self.pool, region, recipes)
+
+    def forbidden(self, offers: Sequence[Offer]) -> dict[Offer, str]:
+        """The offers that the account's vCPU quotas rule out, each with the reason in words.
+
+        Quotas that cannot be read forbid nothing: the launch will tell.
+        """
+        found: dict[Offer, str] = {}
+        for region in dict.fromkeys(offer.region for offer in offers):
+            limits = self._limits(region)
+            for offer in offers:
+                reason = quotas.allowed(offer, limits) if offer.region == region else None
+                if reason is not None:
+                    found[offer] = reason
+        return found
+
+    def _limits(self, region: str) -> quotas.Limits:
+        if region not in self._known_limits:
+            try:
+                client = self.sessions.client("service-quotas", region)
+                self._known_limits[region] = quotas.vcpu_limits(client, region, self.pool)
+            except DstackError:
+                self._known_limits[region] = {}
+        return self._known_limits[region]
 
     def launch(self, request: LaunchRequest) -> LaunchAnswer:
         """Ask once for one machine across the request's offers and their zones.

@@ -145,6 +145,20 @@ def test_limits(aws: Aws, cloud: AwsCloud) -> None:
     assert len(limits) == 6
 
 
+def test_what_the_quotas_forbid(aws: Aws, cloud: AwsCloud, new: Any) -> None:
+    aws.control("POST", "quota", {"code": "L-3819A6DF", "value": 0, "region": "us-east-1"})
+    here, there = new.offer(), new.offer(region="us-west-2")
+    found = cloud.forbidden([here, there, new.offer(spot=False)])
+    assert found == {here: "quota: 0 vCPUs of spot G and VT instances in us-east-1"}
+
+
+def test_quotas_that_cannot_be_read_forbid_nothing(aws: Aws, cloud: AwsCloud, new: Any) -> None:
+    aws.control("POST", "quota", {"code": "L-3819A6DF", "value": 0})
+    fault = {"action": "GetServiceQuota", "error": "AccessDeniedException", "times": None}
+    aws.control("POST", "faults", fault)
+    assert cloud.forbidden([new.offer()]) == {}
+
+
 def test_leftovers_and_their_removal(aws: Aws, cloud: AwsCloud, new: Any) -> None:
     asked = new.request()
     machine = cloud.launch(asked).machine
