@@ -18,7 +18,7 @@ check: setup ## style and types
 	@.venv/bin/mypy
 
 unit: setup ## the tests that need no Docker
-	@.venv/bin/python -m pytest -q -n 2 tests/unit
+	@.venv/bin/python -m pytest -q tests/unit
 
 test: setup engine check ## every test, the end-to-end ones on emulated machines included
 	@scripts/test
