@@ -6,6 +6,7 @@ done, and finds out from those, the engine and the store where to go on.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -18,10 +19,11 @@ from . import disk, machine
 from .container import run_container
 from .control import Control
 from .ending import Ending
-from .engine import Engine
+from .engine import Engine, EngineError
 from .errors import Failure, Interrupted, StoreError
 from .finish import finish
 from .note import note, note_error
+from .open import open_store
 from .outcome import of_failure, outcome
 from .paths import Paths, read_json, write_json
 from .pull import ensure_image
@@ -29,7 +31,6 @@ from .ready import wait_until_ready
 from .recorder import Recorder, tail
 from .ship import Shipper
 from .status import Status
-from .store import open_store
 from .sync import Sync
 from .times import now
 from .unpack import fetch_code
@@ -242,12 +243,21 @@ class Attempt:
             status=self.status,
             shipper=self.shipper,
             sync=self.sync,
+            clean_up=self._clean_up,
         )
         self.control.over.set()
-        if self.job["cloud"] == "local":
+
+    def _clean_up(self) -> None:
+        """What a machine takes with it when it ends, and the user's own machine must not keep."""
+        if self.job["cloud"] != "local":
+            return
+        try:
             self.engine.remove(self.job["container"]["name"])
-            if os.path.exists(self.paths.secrets):
-                os.unlink(self.paths.secrets)
+        except EngineError as error:
+            note(f"remove: {error.message}")
+        for path in (self.paths.secrets, self.paths.log_reserve, self.paths.end_reserve):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def give_up(self, error: Exception) -> bool:
         """Count an error that nobody foresaw; after some, end the attempt with it."""
@@ -261,7 +271,8 @@ class Attempt:
             time.sleep(0.5)
             return False
         words = f"{type(error).__name__}: {error}"
-        self.engine.kill(self.job["container"]["name"], "KILL")
+        with contextlib.suppress(EngineError):
+            self.engine.kill(self.job["container"]["name"], "KILL")
         self._finish(
             {
                 **of_failure(Failure("agent", f"the agent failed: {words}")),

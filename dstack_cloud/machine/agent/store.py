@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from .errors import StoreError
 
@@ -122,13 +121,3 @@ class FolderStore:
         finally:
             if os.path.exists(half):
                 os.unlink(half)
-
-
-def open_store(job: Mapping[str, Any]) -> Store:
-    """The store that the job names."""
-    url = job["store"]["url"]
-    if url.startswith("s3://"):
-        from .s3 import S3Store
-
-        return S3Store(url, job["store"]["region"], job["store"].get("endpoint"))
-    return FolderStore(url)
