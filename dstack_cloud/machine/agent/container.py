@@ -9,6 +9,7 @@ from typing import Any
 
 from .engine import NEVER, Engine
 from .errors import Failure
+from .outcome import GONE
 from .paths import Paths, read_json
 
 _FOLDERS = ("--volume", "--env-file")
@@ -43,7 +44,7 @@ def run_container(engine: Engine, job: Mapping[str, Any], paths: Paths) -> Any:
         container = None
     if container is None:
         if os.path.exists(paths.launched):
-            raise Failure("agent", "the container has disappeared from the machine")
+            raise Failure("agent", GONE)
         _run(fill_in(job["container"]["run"], paths), paths)
         container = engine.inspect(name)
         if container is None:

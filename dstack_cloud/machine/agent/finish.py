@@ -12,7 +12,7 @@ from . import disk
 from .control import Control
 from .errors import Interrupted, StoreError
 from .note import note
-from .paths import Paths, read_json, write
+from .paths import Paths, read_json, write_json
 from .ship import Shipper
 from .status import Status
 from .store import Store
@@ -35,8 +35,10 @@ def finish(
     status: Status,
     shipper: Shipper,
     sync: Sync,
+    clean_up: Callable[[], None],
 ) -> None:
-    """Everything between the container's end and the machine's."""
+    """Everything between the container's end and the machine's; ``clean_up`` comes just before
+    the end is told."""
     status.phase("saving")
     deadline = time.monotonic() + PATIENCE
     _insist(shipper.ship, deadline, "the log's last part")
@@ -60,14 +62,22 @@ def finish(
         log_bytes=_size(paths.log),
         artifacts=artifacts,
     )
+    disk.release(paths, everything=True)
+    # An agent that comes after this one must say the same words: the record is made only once.
+    end = read_json(paths.draft) or end
+    _keep(paths.draft, end)
     data = json.dumps(end).encode()
     _insist(lambda: _publish(store, job, control, data, end["state"]), deadline, "the end")
-    disk.release(paths, everything=True)
+    clean_up()
+    _keep(paths.end, end)
+
+
+def _keep(path: str, value: object) -> None:
     try:
-        write(paths.end, data)
+        write_json(path, value)
     except OSError as error:
-        # The store has it; nothing here may keep the machine from ending.
-        note(f"the end: {error}")
+        # The store has it, or will: nothing here may keep the machine from ending.
+        note(f"{path}: {error}")
 
 
 def _without_grace(cause: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from .errors import Failure
 
 _NO_SPACE = b"No space left on device"
 _INIT = re.compile(rb"\[FATAL tini \(\d+\)\] (.*)")
+GONE = "the container has disappeared from the machine"
 _MORE_DISK = "ask for more with `disk` in the workflow's resources, such as disk: 200GB"
 _MORE_MEMORY = "ask for more with `memory` in the workflow's resources"
 
@@ -33,7 +34,7 @@ def outcome(
     if cause is not None:
         return {"exit_code": code, **_asked(cause, max_duration)}
     if state is None:
-        return {**_result("failed", "agent", "the agent gave up"), "exit_code": None}
+        return {**_result("failed", "agent", GONE), "exit_code": None}
     if code == 0:
         return {**_result("done", "exited"), "exit_code": 0}
     if state.get("OOMKilled") or (code == 137 and host_out_of_memory):

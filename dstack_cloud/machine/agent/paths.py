@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from typing import Any
 
 MACHINE_ROOT = "/var/lib/dstack"
@@ -34,6 +35,7 @@ class Paths:
         self.unpacked = os.path.join(root, "unpacked")
         self.launched = os.path.join(root, "launched")
         self.cause = os.path.join(root, "cause.json")
+        self.draft = os.path.join(root, "end.draft.json")
         self.result = os.path.join(root, "result.json")
         self.synced = os.path.join(root, "synced")
 
@@ -50,7 +52,7 @@ class Paths:
 
 def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace the file at once: a reader sees the old bytes or the new ones."""
-    half = f"{path}.{os.getpid()}"
+    half = f"{path}.{os.getpid()}.{threading.get_ident()}"
     try:
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with open(descriptor, "wb") as file:

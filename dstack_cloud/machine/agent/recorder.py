@@ -47,6 +47,10 @@ class Recorder:
     def _copy(self, descriptor: int) -> bool:
         """One stream, from where the file ends; True when the container has ended and nothing is
         missing."""
+        container = self._engine.inspect(self._name)
+        if container is None:
+            # Somebody removed it, and its output with it.
+            return True
         position = recover(self._paths.log)
         stream = self._engine.logs(self._name, position.since, follow=True)
         try:

@@ -38,34 +38,40 @@ class Status:
                 self._fields.update(phase=name, since=now(), detail={})
                 self.moved.set()
             self._fields["detail"].update(detail)
-        self.save()
+            self._save()
 
     def update(self, **fields: object) -> None:
         with self._lock:
             self._fields.update(fields)
-        self.save()
+            self._save()
 
     def sync(self, **fields: object) -> None:
         with self._lock:
             self._fields["sync"].update(fields)
-        self.save()
+            self._save()
 
     def get(self, name: str) -> Any:
         return self._fields[name]
 
     def save(self) -> None:
         """Write the file, with the present length of the log."""
-        data = self.as_bytes()
-        # A full disk is told by others; the next save may find room.
-        with contextlib.suppress(OSError):
-            write(self._paths.status, data)
+        with self._lock:
+            self._save()
 
     def as_bytes(self) -> bytes:
         """The document of this moment."""
         with self._lock:
-            self._fields["updated_at"] = now()
-            try:
-                self._fields["log_bytes"] = os.path.getsize(self._paths.log)
-            except FileNotFoundError:
-                self._fields["log_bytes"] = 0
-            return json.dumps(self._fields).encode()
+            return self._as_bytes()
+
+    def _save(self) -> None:
+        # A full disk is told by others; the next save may find room.
+        with contextlib.suppress(OSError):
+            write(self._paths.status, self._as_bytes())
+
+    def _as_bytes(self) -> bytes:
+        self._fields["updated_at"] = now()
+        try:
+            self._fields["log_bytes"] = os.path.getsize(self._paths.log)
+        except FileNotFoundError:
+            self._fields["log_bytes"] = 0
+        return json.dumps(self._fields).encode()

@@ -209,13 +209,13 @@ class Host:
     def read(self, key: str) -> bytes:
         return (self.store / key).read_bytes()
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         found = (path for path in self.store.rglob("*") if path.is_file())
         names = (str(path.relative_to(self.store)) for path in found)
         return sorted(name for name in names if name.startswith(prefix))
 
     def shipped(self) -> bytes:
-        return b"".join(map(self.read, self.keys("runs/train-7/attempts/1/log/")))
+        return b"".join(map(self.read, self.stored("runs/train-7/attempts/1/log/")))
 
     def close(self) -> None:
         for follower in self.followers:

@@ -69,7 +69,7 @@ def test_an_image_that_does_not_exist(host: Host) -> None:
     assert (end.state, end.reason, end.exit_code) == ("failed", "image", None)
     assert end.message == f"the image {host.image} does not exist"
     assert end.hint == "check the image's name and tag"
-    assert host.keys("index/") == ["index/failed/train-7"]
+    assert host.stored("index/") == ["index/failed/train-7"]
 
 
 def test_an_image_that_may_not_be_pulled(host: Host) -> None:
@@ -138,9 +138,7 @@ def test_memory(host: Host) -> None:
 def small_disk(host: Host) -> Iterator[Host]:
     """The attempt's folder on a file system of 60 MB."""
     host.root.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(host.root)], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(host.root)], check=True)
     try:
         yield host
     finally:

@@ -98,8 +98,8 @@ def test_lines_that_are_long_or_have_no_end(host: Host) -> None:
 
 def test_a_line_reaches_the_follower_at_once(host: Host) -> None:
     host.start(
-        "python3 -c \"import time\nfor _ in range(30): "
-        "print(time.time(), flush=True); time.sleep(0.05)\""
+        'python3 -c "import time\nfor _ in range(30): '
+        'print(time.time(), flush=True); time.sleep(0.05)"'
     )
     follower = host.follow()
     delays = []
@@ -118,11 +118,11 @@ def test_the_log_is_shipped_while_the_container_runs(host: Host) -> None:
     while b"early" not in host.shipped():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert "runs/train-7/attempts/1/status.json" in host.keys()
-    assert host.keys("index/") == ["index/running/train-7"]
+    assert "runs/train-7/attempts/1/status.json" in host.stored()
+    assert host.stored("index/") == ["index/running/train-7"]
     (host.root / "workflow" / "go").touch()
     host.end()
-    segments = host.keys("runs/train-7/attempts/1/log/")
+    segments = host.stored("runs/train-7/attempts/1/log/")
     assert [int(key[-20:]) for key in segments] == [0, len(host.read(segments[0]))]
     assert host.shipped().endswith(b"late\n")
 

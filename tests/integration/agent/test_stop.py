@@ -43,8 +43,8 @@ def test_a_stop_lets_the_program_save_and_runs_nothing_after_it(host: Host) -> N
     end = follower.end
     assert end is not None
     assert (end["state"], end["reason"], end["exit_code"]) == ("stopped", "stopped", 143)
-    assert host.keys("artifacts/") == ["artifacts/train-7/output/checkpoint"]
-    assert host.keys("index/") == ["index/stopped/train-7"]
+    assert host.stored("artifacts/") == ["artifacts/train-7/output/checkpoint"]
+    assert host.stored("index/") == ["index/stopped/train-7"]
 
 
 def test_a_program_that_ignores_the_stop_is_killed_after_its_grace(host: Host) -> None:
@@ -93,7 +93,7 @@ def test_an_abort_kills_at_once_and_saves_only_the_log(host: Host) -> None:
     assert (end["state"], end["reason"], end["exit_code"]) == ("stopped", "aborted", 137)
     assert end["artifacts"] == []
     assert end["message"] == "aborted: artifacts were not saved"
-    assert host.keys("artifacts/") == []
+    assert host.stored("artifacts/") == []
     assert host.shipped() == follower.log
 
 
@@ -119,7 +119,7 @@ def test_max_duration(host: Host) -> None:
     assert end is not None
     assert (end["state"], end["reason"], end["exit_code"]) == ("failed", "max_duration", 143)
     assert host.read("artifacts/train-7/output/checkpoint") == b"saved"
-    assert host.keys("index/") == ["index/failed/train-7"]
+    assert host.stored("index/") == ["index/failed/train-7"]
     # The machine's own timer is armed behind the agent's.
     assert float((host.root / "volatile" / "hard_limit").read_text()) > 0
 
@@ -128,7 +128,7 @@ def test_another_attempt_fences_this_one(host: Host) -> None:
     host.put("index/recovering/train-7", b"")
     host.start("mkdir output; echo stale > output/x", CHECKPOINTS, artifacts=OUTPUT)
     follower = _running(host, b"training")
-    before = host.keys("index/")
+    before = host.stored("index/")
     host.put("artifacts/train-7/output/x", b"newer")
     host.put("runs/train-7/attempts/2/intent.json", {})
     follower.rest()
@@ -136,7 +136,7 @@ def test_another_attempt_fences_this_one(host: Host) -> None:
     assert end is not None
     assert (end["state"], end["reason"]) == ("stopped", "fenced")
     assert host.read("artifacts/train-7/output/x") == b"newer"
-    assert host.keys("index/") == before
+    assert host.stored("index/") == before
     assert json.loads(host.read("runs/train-7/attempts/1/end.json"))["reason"] == "fenced"
 
 
@@ -147,7 +147,7 @@ def test_an_end_that_somebody_else_recorded_stands(host: Host) -> None:
     host.start("echo late")
     assert host.end().state == "done"
     assert json.loads(host.read("runs/train-7/attempts/1/end.json")) == lost
-    assert "index/done/train-7" not in host.keys()
+    assert "index/done/train-7" not in host.stored()
 
 
 def test_mounted_artifacts_arrive_while_the_container_runs(host: Host) -> None:
@@ -160,10 +160,10 @@ def test_mounted_artifacts_arrive_while_the_container_runs(host: Host) -> None:
     follower = host.follow()
     follower.until(lambda: any(s["sync"]["last_ok"] for s in follower.statuses))
     deadline = time.monotonic() + 30
-    while host.keys("artifacts/") != ["artifacts/train-7/output/one"]:
+    while host.stored("artifacts/") != ["artifacts/train-7/output/one"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert host.keys("index/") == ["index/running/train-7"]
+    assert host.stored("index/") == ["index/running/train-7"]
     (host.root / "workflow" / "go").touch()
     follower.rest()
     assert host.read("artifacts/train-7/output/two") == b"two\n"
