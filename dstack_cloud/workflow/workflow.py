@@ -29,10 +29,7 @@ _NOT_KEPT = {
     "deadline": "deadlines are not kept yet",
     "duration": "it has a meaning only with 'deadline', and deadlines are not kept yet",
 }
-_WEAKER = {
-    "ports": "ports are not forwarded yet: use ssh -L through 'dstack-cloud ssh'",
-    "mount": "artifacts are saved when the container ends, not yet while it runs",
-}
+_NO_PORTS = "ports are not forwarded yet: only the machine itself reaches them"
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,25 @@ class Workflow:
 
     def require_runnable(self) -> None:
         """InputError with every reason why this version cannot run the workflow."""
+        self._require_provider()
+        problems = [
+            self._error(f"'{one.key}' cannot be used yet: {one.message}", (one.key,), key=True)
+            for one in self.not_kept()
+        ]
+        problems += [
+            self._error(
+                f"secrets cannot be used yet, as '{variable.name}' does",
+                ("environment", *variable.path),
+                hint=f"write {variable.name} without a value: it is taken from your environment "
+                "and stored nowhere",
+            )
+            for variable in self.common.environment or ()
+            if variables.secret_names(variable.value or "")
+        ]
+        if problems:
+            raise combined(problems)
+
+    def _require_provider(self) -> Provider:
         if self.provider is None:
             raise self._error(
                 f"workflow '{self.name}' needs the provider '{self.common.provider}', which this "
@@ -113,12 +129,7 @@ class Workflow:
                 ("provider",),
                 hint=f"providers: {', '.join(MODULES)}",
             )
-        problems = [
-            self._error(f"'{one.key}' cannot be used yet: {one.message}", (one.key,), key=True)
-            for one in self.not_kept()
-        ]
-        if problems:
-            raise combined(problems)
+        return self.provider
 
     def container(
         self,
@@ -132,8 +143,7 @@ class Workflow:
         InputError, with the place in the file, for a variable that is not set, arguments that
         nothing uses, and what the provider finds wrong.
         """
-        self.require_runnable()
-        assert self.provider is not None
+        provider = self._require_provider()
         common = self.common
         plain, secret = self._environment(run, args, environ or {})
         setup = [variables.expand(line, run, args) for line in common.before_run or ()]
@@ -147,9 +157,9 @@ class Workflow:
             gpu=self.request.gpu is not None,
             default_image=default_image,
         )
-        properties = self.provider.Properties.model_validate(_expanded(self.raw, run, args))
+        properties = provider.Properties.model_validate(_expanded(self.raw, run, args))
         try:
-            spec = self.provider.container(properties, context)
+            spec = provider.container(properties, context)
         except InputError as error:
             raise self._error(error.message, hint=error.hint) from None
         where = f"{WORKING_DIR}/{common.working_dir or '.'}".removesuffix("/.")
@@ -160,7 +170,7 @@ class Workflow:
             working_dir=where,
             shm_size=self.request.shm_size or spec.shm_size,
             ports=tuple(dict.fromkeys((*spec.ports, *(common.ports or ())))),
-            warnings=(*spec.warnings, *self._warnings()),
+            warnings=(*spec.warnings, *([_NO_PORTS] if common.ports else [])),
         )
 
     def _environment(
@@ -187,14 +197,6 @@ class Workflow:
         if problems:
             raise combined(problems)
         return plain, secret
-
-    def _warnings(self) -> list[str]:
-        found = []
-        if self.common.ports:
-            found.append(_WEAKER["ports"])
-        if any(artifact.mount for artifact in self.artifacts):
-            found.append(_WEAKER["mount"])
-        return found
 
     def _error(
         self,

@@ -107,7 +107,7 @@ def test_promises_that_are_not_kept_yet_stop_the_run(train, key):
     (found,) = workflow.not_kept()
     assert (found.key, found.line, found.column) == (key.partition(":")[0], 6, 5)
     with pytest.raises(InputError) as caught:
-        workflow.container("train-1")
+        workflow.require_runnable()
     assert str(caught.value) == (
         f".dstack/workflows.yaml:6:5: '{found.key}' cannot be used yet: {found.message}"
     )
@@ -119,12 +119,19 @@ def test_all_that_is_not_kept_is_told(train):
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["5", "6"]
 
 
-def test_what_is_kept_less_well_is_warned_about(train):
-    warnings = train("ports: [80]\nartifacts: [{path: a, mount: true}]").container("x-1").warnings
-    assert warnings == (
-        "ports are not forwarded yet: use ssh -L through 'dstack-cloud ssh'",
-        "artifacts are saved when the container ends, not yet while it runs",
+def test_secrets_cannot_be_used_yet(train):
+    workflow = train("environment:\n  A: 1\n  TOKEN: x${{ secrets.TOKEN }}")
+    with pytest.raises(InputError) as caught:
+        workflow.require_runnable()
+    assert str(caught.value) == (
+        ".dstack/workflows.yaml:7:14: secrets cannot be used yet, as 'TOKEN' does"
     )
+    assert caught.value.hint.startswith("write TOKEN without a value")
+
+
+def test_ports_are_warned_about(train):
+    warnings = train("ports: [80]").container("x-1").warnings
+    assert warnings == ("ports are not forwarded yet: only the machine itself reaches them",)
 
 
 def test_limits_are_kept(train):
