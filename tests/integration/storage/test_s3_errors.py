@@ -305,3 +305,29 @@ def test_a_get_that_breaks_off_is_tried_again(server: Script) -> None:
     found = server.store().get("k")
     assert found is not None
     assert found.data == b"hello"
+
+
+def page(keys: list[str], more: str = "") -> Answer:
+    rows = "".join(
+        f"<Contents><Key>{key}</Key><Size>1</Size><ETag>v</ETag>"
+        "<LastModified>2026-11-23T10:00:00.000Z</LastModified></Contents>"
+        for key in keys
+    )
+    token = f"<NextContinuationToken>{more}</NextContinuationToken>" if more else ""
+    truncated = "true" if more else "false"
+    return Answer(
+        200,
+        f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{token}{rows}</ListBucketResult>",
+    )
+
+
+def test_a_listing_that_breaks_off_goes_on_after_its_last_key(server: Script) -> None:
+    first = [f"k/{i:04d}" for i in range(1000)]
+    server.answers = [
+        page(first, more="token"),
+        Answer(503, error_body("SlowDown")),
+        page(["k/1000", "k/1001"]),
+    ]
+    assert [row.key for row in server.store().list("k/")] == [*first, "k/1000", "k/1001"]
+    assert "continuation-token" in server.asked[1][1]
+    assert "start-after=k%2F0999" in server.asked[2][1].replace("/0", "%2F0")

@@ -18,6 +18,7 @@ SETTINGS = [
     "user.email=t@t",
     "protocol.file.allow=always",
     "init.defaultBranch=main",
+    "core.fsync=none",
 ]
 
 
@@ -127,10 +128,11 @@ def test_a_repository_of_a_surrounding_command_is_not_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "init")
-    tree(tmp_path, {"a.py": ""})
+    tree(tmp_path, {".gitignore": "*.bin\n", "tracked.bin": ""})
+    git(tmp_path, "add", "-f", "tracked.bin")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-    assert code_files(tmp_path) == ["a.py"]
+    assert code_files(tmp_path) == [".gitignore", "tracked.bin"]
 
 
 def test_without_git_installed_the_ignore_files_are_read(
