@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dstack_cloud.config import Config, client_key, owner
-from dstack_cloud.errors import InputError, NotFoundError
+from dstack_cloud.errors import InputError, NotFoundError, QuotaError
 
 if TYPE_CHECKING:
     from dstack_cloud.catalog.fetch_aws import Access
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
-    from dstack_cloud.resources import ResourceRequest
+    from dstack_cloud.resources import Offer, ResourceRequest
     from dstack_cloud.storage.base import Store
 
 CLOUDS = ("aws", "local")
@@ -223,4 +223,27 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     plan = match(request, [catalog])
     if refresh_spot(catalog, access, plan.offers):
         plan = match(request, [catalog])
-    return plan
+    forbidden = _forbidden(config, plan.offers)
+    if not forbidden:
+        return plan
+    allowed = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
+    if not allowed.offers:
+        reasons = "; ".join(dict.fromkeys(forbidden.values()))
+        raise QuotaError(
+            f"the account's quotas forbid all {len(plan.offers)} offers: {reasons}",
+            f"dstack-cloud check --cloud {cloud} says how to raise each; spot and on demand have "
+            "quotas of their own",
+        )
+    return allowed
+
+
+def _forbidden(config: Config, offers: Sequence[Offer]) -> dict[tuple[str, str, bool], str]:
+    """Machine, region and kind of the offers that the account's quotas rule out, and why."""
+    from dstack_cloud.clouds.aws.cloud import AwsCloud
+
+    cloud = open_cloud(config, "aws")
+    assert isinstance(cloud, AwsCloud)
+    return {
+        (offer.machine, offer.region, offer.spot): reason
+        for offer, reason in cloud.forbidden(offers).items()
+    }
