@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +21,7 @@ def claim_attempt(store: Store, run: str, number: int, intent: Mapping[str, Any]
 
     Who holds the intent of attempt ``n + 1`` has fenced attempt ``n``.
     """
-    document = {**intent, "claimed_at": utc_now(), "claim": secrets.token_hex(8)}
+    document = {**intent, "claimed_at": utc_now(), "claim": os.urandom(8).hex()}
     return store.create(keys.intent(run, number), documents.encode(document))
 
 
@@ -97,7 +97,7 @@ def record_lost(
             "container_started_at": None,
             "log_bytes": None,
             "artifacts": [],
-            "claim": secrets.token_hex(8),
+            "claim": os.urandom(8).hex(),
         },
     )
     if final:

