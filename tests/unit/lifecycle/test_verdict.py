@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dstack_cloud.state.runs import RunState
 
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.lifecycle.verdict import Facts, Verdict, verdict
+from dstack_cloud.state.runs import RunState
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LAUNCH = timedelta(minutes=10)
