@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo test check unit e2e bench clean
+.PHONY: help setup engine demo test check unit e2e clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,9 +22,6 @@ unit: setup ## the tests that need no Docker
 
 test: setup engine check ## every test, the end-to-end ones on emulated machines included
 	@scripts/test
-
-bench: setup engine ## the figures in bench/, as a table
-	@scripts/bench
 
 clean: ## the emulated clouds and what they left
 	@.venv/bin/python -m moto_fixtures down --all
