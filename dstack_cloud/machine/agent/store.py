@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 
 from .errors import StoreError
 
+WORK = ".dstack-store"
+
 
 class Listed(NamedTuple):
     key: str
@@ -48,8 +50,10 @@ class FolderStore:
         """The object's path and that of its unfinished copy, which no listing shows."""
         path = self.path(key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        # The storage library's own form of a name for an unfinished object.
-        return path, f"{path}#{os.getpid()}{threading.get_ident()}"
+        # Where the client keeps its own: on the same file system, and in no listing.
+        work = os.path.join(self.folder, WORK)
+        os.makedirs(work, exist_ok=True)
+        return path, os.path.join(work, f"agent-{os.getpid()}-{threading.get_ident()}")
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -91,7 +95,7 @@ class FolderStore:
             for name in names:
                 path = os.path.join(folder, name)
                 key = os.path.relpath(path, self.folder).replace(os.sep, "/")
-                if key.startswith(prefix) and "#" not in name:
+                if key.startswith(prefix) and not key.startswith(f"{WORK}/"):
                     found.append(Listed(key, os.path.getsize(path)))
         return sorted(found)
 
