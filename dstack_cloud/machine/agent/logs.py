@@ -19,7 +19,7 @@ STAMP = 30  # bytes of a timestamp: the engine writes nanoseconds with all nine 
 # The engine stamps stdout and stderr in two threads and may write them in another order than
 # stamped; clocks are set back a little. So a resumption asks from this much before the last record.
 OVERLAP = 60
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17
 _FULL = (b"", b" stdout F ", b" stderr F ")
 _PART = (b"", b" stdout P ", b" stderr P ")
 _SIZE = Struct(">I").unpack_from

@@ -15,7 +15,6 @@ from .status import Status
 from .store import Store
 
 _SEGMENT = 1 << 20
-_LARGE = 8 << 20
 _STATUS = 10.0
 
 
@@ -60,16 +59,13 @@ class Shipper:
         return int(last.key.rpartition("/")[2]) + last.size
 
     def _next(self) -> bytes:
-        """The next segment: whole records, at most 1 MB, more when far behind."""
+        """The next segment: whole records, at most 1 MB."""
         try:
-            behind = os.path.getsize(self._paths.log) - self._shipped
+            with open(self._paths.log, "rb") as file:
+                file.seek(self._shipped)
+                data = file.read(_SEGMENT)
         except FileNotFoundError:
             return b""
-        if behind <= 0:
-            return b""
-        with open(self._paths.log, "rb") as file:
-            file.seek(self._shipped)
-            data = file.read(_LARGE if behind > _LARGE else _SEGMENT)
         return data[: data.rfind(b"\n") + 1]
 
     def record_host_key(self) -> None:

@@ -74,6 +74,8 @@ def _is_served(paths: Paths) -> bool:
 
 
 def _serve(job: Mapping[str, Any], paths: Paths) -> None:
+    # Memory that is not used goes back to the machine: it is the container's.
+    lean = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, paths.program, "serve", "--root", paths.root]
     if job["cloud"] == "local":
         # A supervisor of two lines: there may be no systemd, or none that is ours.
@@ -85,6 +87,7 @@ def _serve(job: Mapping[str, Any], paths: Paths) -> None:
                 stdout=output,
                 stderr=output,
                 cwd="/",
+                env={**os.environ, **lean},
                 start_new_session=True,
             )
         return
@@ -98,7 +101,8 @@ def _serve(job: Mapping[str, Any], paths: Paths) -> None:
         "TimeoutStopSec": "110",
         "OOMScoreAdjust": "-900",
     }
-    options = ["--property={}={}".format(*item) for item in properties.items()]
+    options = [f"--setenv={key}={value}" for key, value in lean.items()]
+    options += [f"--property={key}={value}" for key, value in properties.items()]
     done = subprocess.run(
         ["systemd-run", "--quiet", "--no-block", "--unit=" + UNIT, *options, *command],
         stdout=subprocess.DEVNULL,
