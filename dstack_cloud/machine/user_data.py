@@ -155,7 +155,6 @@ def cloud_config(
         # Only this key: making others takes time, and would be offered to a client that pinned
         # this one.
         "ssh_deletekeys: true\n"
-        "ssh_genkeytypes: []\n"
         "ssh_keys:\n"
         "  ed25519_private: |\n"
         f"{_block(host_key_private, 4)}"
