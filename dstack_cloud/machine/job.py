@@ -44,6 +44,15 @@ class Timers:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """After which ends another attempt follows: ``interruption`` and exit codes as text, until
+    ``until`` (Unix time, None without a limit)."""
+
+    on: Sequence[str]
+    until: float | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """Everything the agent needs. ``argv`` is `dstack_cloud.ssh.docker.run_argv`'s; ``grace`` and
     ``max_duration`` are seconds; ``clients`` are public keys in OpenSSH form; ``machine_record``
@@ -71,6 +80,7 @@ class Job:
     user: str = "ubuntu"
     rotate_host_key: bool = True
     machine_record: Mapping[str, Any] = field(default_factory=dict)
+    retry: Retry | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The document that goes over the wire: secrets included, so never to a disk or a log."""
@@ -104,6 +114,7 @@ class Job:
             "user": self.user,
             "rotate_host_key": self.rotate_host_key,
             "machine_record": dict(self.machine_record),
+            "retry": {"on": list(self.retry.on), "until": self.retry.until} if self.retry else None,
         }
 
 
@@ -168,7 +179,8 @@ class StoredArtifact:
 @dataclass(frozen=True)
 class End:
     """How an attempt ended. ``state`` is done, failed, stopped or lost; ``reason`` is exited,
-    stopped, aborted, max_duration, image, disk, memory, setup, fenced, interrupted or agent."""
+    stopped, aborted, max_duration, image, disk, memory, setup, fenced, interrupted or agent;
+    ``retry`` says that the run is not over: another attempt follows."""
 
     state: str
     reason: str
@@ -181,6 +193,7 @@ class End:
     container_ended_at: datetime | None = None
     log_bytes: int = 0
     artifacts: tuple[StoredArtifact, ...] = ()
+    retry: bool = False
 
     @property
     def artifacts_stored(self) -> bool:
@@ -208,4 +221,5 @@ class End:
                 )
                 for a in raw.get("artifacts") or ()
             ),
+            retry=bool(raw.get("retry")),
         )

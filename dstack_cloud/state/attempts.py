@@ -19,7 +19,7 @@ _PROBES = 3
 def claim_attempt(store: Store, run: str, number: int, intent: Mapping[str, Any]) -> bool:
     """Write the attempt's intent; False when another client has claimed it.
 
-    Who holds the intent of attempt ``n + 1`` has fenced attempt ``n``.
+    Attempt ``n`` is fenced by its end, which whoever takes over from a lost machine writes first.
     """
     document = {**intent, "claimed_at": utc_now(), "claim": os.urandom(8).hex()}
     return store.create(keys.intent(run, number), documents.encode(document))

@@ -12,6 +12,7 @@ from . import disk
 from .control import Control
 from .errors import Interrupted, StoreError
 from .note import note
+from .outcome import goes_on
 from .paths import Paths, read_json, write_json
 from .ship import Shipper
 from .status import Status
@@ -44,7 +45,7 @@ def finish(
     _insist(shipper.ship, deadline, "the log's last part")
     end = dict(result)
     ran = end.pop("ran")
-    _note_fence(store, job, control, deadline)
+    _note_fence(store, job, paths, control, deadline)
     artifacts: list[dict[str, Any]] = []
     if ran and not control.without_grace:
         try:
@@ -53,10 +54,11 @@ def finish(
             artifacts = []
     status.phase("ending")
     deadline = time.monotonic() + PATIENCE
-    _note_fence(store, job, control, deadline)
+    _note_fence(store, job, paths, control, deadline)
     if control.without_grace:
         end.update(_without_grace(control.cause))
     end.update(
+        retry=goes_on(end, job["retry"], time.time()),
         started_at=read_json(paths.started_at),
         ended_at=now(),
         log_bytes=_size(paths.log),
@@ -67,7 +69,7 @@ def finish(
     end = read_json(paths.draft) or end
     _keep(paths.draft, end)
     data = json.dumps(end).encode()
-    _insist(lambda: _publish(store, job, control, data, end["state"]), deadline, "the end")
+    _insist(lambda: _publish(store, job, control, data, end), deadline, "the end")
     clean_up()
     _keep(paths.end, end)
 
@@ -88,25 +90,34 @@ def _without_grace(cause: str | None) -> dict[str, Any]:
     return told
 
 
-def _note_fence(store: Store, job: Mapping[str, Any], control: Control, deadline: float) -> None:
+def _note_fence(
+    store: Store, job: Mapping[str, Any], paths: Paths, control: Control, deadline: float
+) -> None:
     def look() -> None:
-        if fenced(store, job):
+        if fenced(store, job, paths):
             control.request("fenced")
 
     _insist(look, deadline, "the question whether another attempt owns the run")
 
 
 def _publish(
-    store: Store, job: Mapping[str, Any], control: Control, data: bytes, state: str
+    store: Store, job: Mapping[str, Any], control: Control, data: bytes, end: Mapping[str, Any]
 ) -> None:
     """The end's record, and the run's name in the index where the run is still ours."""
     run = job["run"]
+    if end["retry"]:
+        # Before the end is told: from then on the next attempt may be running.
+        _enter(store, run, "recovering")
     ours = store.create(f"runs/{run}/attempts/{job['attempt']}/end.json", data)
-    if not ours or control.cause == "fenced":
-        return
+    if ours and not end["retry"] and control.cause != "fenced":
+        _enter(store, run, end["state"])
+
+
+def _enter(store: Store, run: str, state: str) -> None:
     store.put(f"index/{state}/{run}", b"")
     for live in _LIVE:
-        store.delete(f"index/{live}/{run}")
+        if live != state:
+            store.delete(f"index/{live}/{run}")
 
 
 def _insist(step: Callable[[], object], deadline: float, what: str) -> None:

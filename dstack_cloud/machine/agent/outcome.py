@@ -73,6 +73,16 @@ def _asked(cause: str, max_duration: int | None) -> dict[str, Any]:
     return _result("stopped", "fenced", "another attempt owns the run: nothing was saved here")
 
 
+def goes_on(end: Mapping[str, Any], retry: Mapping[str, Any] | None, now: float) -> bool:
+    """Whether another attempt follows: the workflow asks for one after such an end, and ``now``
+    (Unix time) is early enough."""
+    if retry is None or (retry["until"] is not None and now > retry["until"]):
+        return False
+    if end["reason"] == "interrupted":
+        return "interruption" in retry["on"]
+    return end["reason"] in ("exited", "memory") and str(end["exit_code"]) in retry["on"]
+
+
 def of_failure(failure: Failure) -> dict[str, Any]:
     """The same for an attempt whose container never ran."""
     return {

@@ -96,7 +96,7 @@ class Attempt:
         every = min(5.0, self.job["timers"]["heartbeat"] / 4)
         self.status.save()
         self._start("heart", lambda: machine.heart(self.paths, every, over, self.status.save))
-        watch = Watch(self.store, self.job, self.control)
+        watch = Watch(self.store, self.job, self.paths, self.control)
         self._start("watch", lambda: watch.run(over))
         self._start("ship", lambda: self.shipper.run(over))
         result = read_json(self.paths.result)
@@ -211,7 +211,7 @@ class Attempt:
         run = self.job["run"]
         while not self.control.container_ended:
             try:
-                if not fenced(self.store, self.job):
+                if not fenced(self.store, self.job, self.paths):
                     self.store.put("index/running/" + run, b"")
                     for state in ("launching", "recovering"):
                         self.store.delete(f"index/{state}/{run}")

@@ -17,6 +17,7 @@ from typing import Any
 from .control import Control
 from .errors import StoreError
 from .note import note
+from .paths import Paths, read_json
 from .store import Store
 
 STOP, CLIENTS, FENCE = 2.0, 5.0, 10.0
@@ -72,18 +73,28 @@ def admit(user: str, keys: Iterable[str]) -> int:
     return len(lines)
 
 
-def fenced(store: Store, job: Mapping[str, Any]) -> bool:
-    """Whether another attempt owns the run."""
-    key = f"runs/{job['run']}/attempts/{job['attempt'] + 1}/intent.json"
-    return store.get(key) is not None
+def fenced(store: Store, job: Mapping[str, Any], paths: Paths) -> bool:
+    """Whether somebody else has told this attempt's end: the run is no longer this machine's.
+
+    Who takes a run over from a machine that is cut off writes that machine's end first. That the
+    next attempt has been claimed says less: after a notice it is, while this one saves its work.
+    """
+    told = store.get(f"runs/{job['run']}/attempts/{job['attempt']}/end.json")
+    if told is None:
+        return False
+    ours = read_json(paths.draft)
+    return ours is None or json.loads(told) != ours
 
 
 class Watch:
     """A thread that asks the store, each question as often as its answer matters."""
 
-    def __init__(self, store: Store, job: Mapping[str, Any], control: Control) -> None:
+    def __init__(
+        self, store: Store, job: Mapping[str, Any], paths: Paths, control: Control
+    ) -> None:
         self._store = store
         self._job = job
+        self._paths = paths
         self._control = control
         self._seen: set[str] = set()
         self._due = {"stop": 0.0, "clients": 0.0, "fence": 0.0}
@@ -115,7 +126,7 @@ class Watch:
             self._control.request("aborted" if asked.get("abort") else "stopped")
 
     def _fence(self) -> None:
-        if fenced(self._store, self._job):
+        if fenced(self._store, self._job, self._paths):
             self._control.request("fenced")
 
     def _clients(self) -> None:

@@ -6,7 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from dstack_cloud.machine.job import ArtifactSpec
+import pytest
+
+from dstack_cloud.machine.job import ArtifactSpec, Retry
 
 if TYPE_CHECKING:
     from conftest import Follower, Host
@@ -124,20 +126,21 @@ def test_max_duration(host: Host) -> None:
     assert float((host.root / "volatile" / "hard_limit").read_text()) > 0
 
 
-def test_another_attempt_fences_this_one(host: Host) -> None:
+def test_a_run_taken_over_is_let_go(host: Host) -> None:
     host.put("index/recovering/train-7", b"")
     host.start("mkdir output; echo stale > output/x", CHECKPOINTS, artifacts=OUTPUT)
     follower = _running(host, b"training")
     before = host.stored("index/")
     host.put("artifacts/train-7/output/x", b"newer")
-    host.put("runs/train-7/attempts/2/intent.json", {})
+    lost = {"state": "lost", "reason": "machine-lost"}
+    host.put("runs/train-7/attempts/1/end.json", lost)
     follower.rest()
     end = follower.end
     assert end is not None
     assert (end["state"], end["reason"]) == ("stopped", "fenced")
     assert host.read("artifacts/train-7/output/x") == b"newer"
     assert host.stored("index/") == before
-    assert json.loads(host.read("runs/train-7/attempts/1/end.json"))["reason"] == "fenced"
+    assert json.loads(host.read("runs/train-7/attempts/1/end.json")) == lost
 
 
 def test_an_end_that_somebody_else_recorded_stands(host: Host) -> None:
@@ -145,9 +148,28 @@ def test_an_end_that_somebody_else_recorded_stands(host: Host) -> None:
     host.put("runs/train-7/attempts/1/end.json", lost)
     host.put("index/lost/train-7", b"")
     host.start("echo late")
-    assert host.end().state == "done"
+    assert host.end().reason == "fenced"
     assert json.loads(host.read("runs/train-7/attempts/1/end.json")) == lost
     assert "index/done/train-7" not in host.stored()
+
+
+def test_an_attempt_claimed_after_a_notice_does_not_stop_this_one(host: Host) -> None:
+    host.start("mkdir output; echo kept > output/x", artifacts=OUTPUT)
+    host.put("runs/train-7/attempts/2/intent.json", {})
+    assert host.end().state == "done"
+    assert host.read("artifacts/train-7/output/x") == b"kept\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "index"), [(7, "failed", "recovering"), (8, "failed", "failed")]
+)
+def test_an_end_that_another_attempt_follows_leaves_the_run_live(
+    host: Host, code: int, state: str, index: str
+) -> None:
+    host.start(f"exit {code}", retry=Retry(["interruption", "7"]))
+    end = host.end()
+    assert (end.state, end.exit_code, end.retry) == (state, code, code == 7)
+    assert host.stored("index/") == [f"index/{index}/train-7"]
 
 
 def test_mounted_artifacts_arrive_while_the_container_runs(host: Host) -> None:
