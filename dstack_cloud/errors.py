@@ -14,7 +14,8 @@
     ├── TryAgainError                75   try-again
     │   ├── ThrottledError           75   throttled
     │   └── UnreachableError         75   unreachable      network, SSH, an endpoint
-    ├── LimitReachedError           124   limit            max_duration or max_cost ended the run
+    ├── LimitReachedError           124   limit            max_duration ended the run
+    │   └── CostLimitError          124   max_cost         max_cost did, or leaves too little
     ├── DetachedError               130   detached         Ctrl-C while following
     └── InternalError                70   internal         a bug of ours
 
@@ -164,6 +165,12 @@ class LimitReachedError(DstackError):
 
     exit_code = 124
     kind = "limit"
+
+
+class CostLimitError(LimitReachedError):
+    """``max_cost`` ended the run, or leaves too little for another attempt."""
+
+    kind = "max_cost"
 
 
 class DetachedError(DstackError):

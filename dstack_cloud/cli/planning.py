@@ -14,9 +14,10 @@ _LEAST_CPU = 2
 _LEAST_MEMORY = 4 * GIB
 
 
-def make_plan(config: Config, request: ResourceRequest) -> Plan:
+def make_plan(config: Config, request: ResourceRequest, on_demand_too: bool = False) -> Plan:
     """All offers that fit and whose price is known, best first.
 
+    With ``on_demand_too`` a request for spot machines gets those on demand besides, after them.
     A request that names nothing gets 2 cores and 4 GB at least.
 
     Raises NoOfferError when there is none, InputError for an unknown GPU or region, and what the
@@ -31,5 +32,8 @@ def make_plan(config: Config, request: ResourceRequest) -> Plan:
         # The cheapest machines of all have too little memory for a container engine and a job.
         request = replace(request, cpu=_LEAST_CPU, memory=_LEAST_MEMORY)
     wanted = replace(request, regions=request.regions or tuple(wiring.regions(config, cloud)))
+    if on_demand_too:
+        wanted = replace(wanted, interruptible=None)
     plan = wiring.priced_plan(config, cloud, wanted)
-    return replace(plan, offers=plan.launchable())
+    # Spot offers are before those on demand whatever they cost: that is what was asked for.
+    return replace(plan, offers=tuple(sorted(plan.launchable(), key=lambda offer: not offer.spot)))

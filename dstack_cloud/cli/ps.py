@@ -69,15 +69,17 @@ def _rows(tools: Tools, ended: int | None) -> list[dict[str, Any]]:
 
 
 def _facts(tools: Tools, row: RunRow) -> dict[str, Any]:
-    from dstack_cloud.lifecycle.finish import bill
-    from dstack_cloud.lifecycle.machine_record import machine_from_json
+    from dstack_cloud.lifecycle.bills import bill_of
     from dstack_cloud.state import attempts
+    from dstack_cloud.state.history import attempts_of
 
-    attempt = attempts.latest_attempt(tools.store, row.run)
-    recorded = attempts.read_machine(tools.store, row.run, attempt) if attempt else None
-    end = attempts.read_end(tools.store, row.run, attempt) if attempt else None
+    records = attempts_of(tools.store, row.run)
+    attempt = len(records)
+    end = records[-1].end if records else None
+    had_machine = any(record.machine for record in records)
     status = attempts.read_status(tools.store, row.run, attempt) if attempt else None
-    cost = bill(machine_from_json(recorded)[0], end or {}).cost if recorded else None
+    bill = bill_of(row.run, row.workflow, row.state, records)
+    cost = bill.cost.cost if had_machine else None
     sync = (status or {}).get("sync") or {}
     return {
         "run": row.run,

@@ -29,20 +29,21 @@ def overridden(
     """
     changes: dict[str, Any] = {
         "cpu": cpu,
-        "memory": _parsed("--memory", memory, parse_size),
-        "disk": _parsed("--disk", disk, parse_size),
+        "memory": parsed("--memory", memory, parse_size),
+        "disk": parsed("--disk", disk, parse_size),
         "interruptible": interruptible,
-        "max_price": _parsed("--max-price", max_price, parse_money),
+        "max_price": parsed("--max-price", max_price, parse_money),
         "regions": tuple(regions) if regions else None,
     }
     given = {key: value for key, value in changes.items() if value is not None}
     if gpu is not None:
         # ``--gpu 0`` takes a workflow's GPUs away, so None is a value here.
-        given["gpu"] = _parsed("--gpu", gpu, parse_gpu)
+        given["gpu"] = parsed("--gpu", gpu, parse_gpu)
     return replace(request, clouds=tuple(clouds), **given)
 
 
-def _parsed(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
+def parsed(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
+    """An option's value, None if it was not given. Raises InputError naming the option."""
     if text is None:
         return None
     try:

@@ -13,6 +13,7 @@ from dstack_cloud.cli import options, render
 from dstack_cloud.errors import InputError
 
 if TYPE_CHECKING:
+    from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
     from dstack_cloud.lifecycle.driver import Outcome
     from dstack_cloud.lifecycle.tools import Tools
@@ -41,13 +42,27 @@ def run(
     max_duration: Annotated[
         str | None, typer.Option("--max-duration", help="End the run after this long: 6h.")
     ] = None,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", help="USD that all attempts may cost together.")
+    ] = None,
+    on_demand_after: Annotated[
+        str | None,
+        typer.Option(
+            "--on-demand-after",
+            help="Take a machine on demand where none is to be had as spot for so long: 10m.",
+        ),
+    ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", help="Go on looking for a machine for so long: 30m."),
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Run a workflow on a machine of its own, and end the machine."""
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
+    from dstack_cloud.cli.limits import limits_of
     from dstack_cloud.cli.requests import overridden
-    from dstack_cloud.units import parse_duration
 
     config = configuration.load()
     clouds = wiring.chosen(config, cloud)
@@ -61,12 +76,7 @@ def run(
     request = overridden(
         chosen.request, cpu, memory, gpu, disk, interruptible, max_price, clouds, region
     )
-    limit = chosen.max_duration
-    if max_duration is not None:
-        try:
-            limit = parse_duration(max_duration)
-        except ValueError as error:
-            raise InputError(f"--max-duration: {error}") from None
+    limits = limits_of(chosen, request, max_duration, max_cost, on_demand_after, wait)
     # Whatever the file gets wrong must show before anything is asked of a cloud.
     spec = chosen.container("name", args or (), os.environ, _default_image(config, clouds[0]))
     report = render.QuietReporter() if as_json else render.TerminalReporter()
@@ -75,14 +85,17 @@ def run(
 
     from dstack_cloud.cli.planning import make_plan
 
-    plan = make_plan(config, request)
-    _show(chosen, request, spec.image, plan, as_json)
+    plan = make_plan(config, request, on_demand_too=limits.on_demand_after is not None)
+    budget = limits.check_budget(config, request, plan.offers[0])
+    _show(chosen, request, spec.image, plan, budget, as_json)
     if dry_run:
         return 0
     _confirm(yes)
 
     tools = wiring.open_tools(config, plan.offers[0].cloud, report)
-    outcome = _carry_out(config, tools, workflows, chosen, request, plan, args or [], limit, detach)
+    outcome = _carry_out(
+        config, tools, workflows, chosen, request, plan, args or [], limits, detach
+    )
     return conclude(outcome, as_json)
 
 
@@ -94,7 +107,7 @@ def _carry_out(
     request: ResourceRequest,
     plan: Plan,
     args: list[str],
-    max_duration: int | None,
+    limits: Limits,
     detach: bool,
 ) -> Outcome:
     from dstack_cloud.lifecycle.driver import run_attempt
@@ -112,7 +125,10 @@ def _carry_out(
         request=request,
         artifacts=workflow.artifacts,
         grace=workflow.grace,
-        max_duration=max_duration,
+        max_duration=limits.max_duration,
+        max_cost=limits.max_cost,
+        on_demand_after=limits.on_demand_after,
+        wait=limits.wait,
         secrets=workflow.secrets,
         private=frozenset(item.name for item in environment if item.value is None),
         code=packed.key if packed.files else None,
@@ -127,7 +143,12 @@ def _default_image(config: Config, cloud: str) -> str | None:
 
 
 def _show(
-    workflow: Workflow, request: ResourceRequest, image: str, plan: Plan, as_json: bool
+    workflow: Workflow,
+    request: ResourceRequest,
+    image: str,
+    plan: Plan,
+    budget: str | None,
+    as_json: bool,
 ) -> None:
     from dstack_cloud.cli.plan_table import plan_lines, request_words
 
@@ -138,6 +159,8 @@ def _show(
     render.say()
     for line in plan_lines(plan, limit=3):
         render.say(line)
+    if budget:
+        render.say(f"  {budget}")
     render.say()
 
 

@@ -72,7 +72,8 @@ class Machine:
 
     ``address`` is where SSH reaches it (public, else private), None until known; ``jump_host``
     is ``[user@]host[:port]`` to go through; ``price`` and ``on_demand`` are USD an hour, None
-    where not known. ``run`` and ``attempt`` come from its tags.
+    where not known. ``run`` and ``attempt`` come from its tags. ``disk`` (bytes) and ``public``
+    (whether it has a public address of its own) are on the bill; None where not known.
     """
 
     cloud: str
@@ -90,6 +91,8 @@ class Machine:
     run: str | None = None
     attempt: int | None = None
     launched_at: datetime | None = None
+    disk: int | None = None
+    public: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -79,6 +79,8 @@ class LocalCloud:
             run=record["run"],
             attempt=record["attempt"],
             launched_at=launched,
+            disk=0,
+            public=False,
         )
 
     def machines(self, region: str, run: str | None = None) -> list[Machine]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from dstack_cloud.cost import Cost
 from dstack_cloud.errors import DetachedError, DstackError, NotFoundError
+from dstack_cloud.lifecycle.bills import run_cost
 from dstack_cloud.lifecycle.connection import connect
 from dstack_cloud.lifecycle.ending import error_of, exit_code, record_end
-from dstack_cloud.lifecycle.finish import bill, confirm_gone
+from dstack_cloud.lifecycle.finish import confirm_gone
 from dstack_cloud.lifecycle.follow import Following, Watch, follow
 from dstack_cloud.lifecycle.join import find, join
 from dstack_cloud.lifecycle.launch import Launched, describe, launch
@@ -97,7 +98,7 @@ def conclude(tools: Tools, target: Following, end: Mapping[str, Any], artifacts:
     _say_end(tools, end, artifacts)
     tools.report.working("terminating", target.machine.id)
     gone = confirm_gone(tools, target.machine)
-    spent = bill(target.machine, end)
+    spent = run_cost(tools.store, target.run)
     if gone:
         tools.report.done("terminated", _bill_words(spent))
     else:

@@ -15,6 +15,7 @@ from dstack_cloud.units import format_time, utc_now
 # Reasons that are not the container's own ending, and the error that each is for the caller.
 _REASONS: dict[str, type[DstackError]] = {
     "max_duration": errors.LimitReachedError,
+    "max_cost": errors.CostLimitError,
     "image": errors.InputError,
     "disk": errors.InputError,
     "setup": errors.TryAgainError,

@@ -18,6 +18,7 @@ from dstack_cloud.clouds.base import (
     MachineImage,
 )
 from dstack_cloud.errors import DstackError, NoCapacityError, QuotaError, TryAgainError
+from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
@@ -46,8 +47,10 @@ def launch(tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer
     """Claim the attempt, ask for a machine region by region, and record it.
 
     Raises TryAgainError when another client owns the attempt, NoCapacityError or QuotaError when
-    no offer could be had (the run has then ended), and what `Cloud.launch` raises.
+    no offer could be had (the run has then ended), CostLimitError when the budget is spent, and
+    what `Cloud.launch` raises.
     """
+    budget_left(tools.store, record, attempt)  # Raises where nothing is left.
     host_key = generate(f"{record.run}-{attempt}")
     token = f"{record.run}-{attempt}-{int(time.time() * 1000):x}"
     intent = _intent(tools, record, attempt, offers, host_key, token)

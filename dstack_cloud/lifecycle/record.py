@@ -17,7 +17,12 @@ from dstack_cloud.spec import ContainerSpec
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One submission. ``code`` is the key of the code archive in the store, None without code."""
+    """One submission. ``code`` is the key of the code archive in the store, None without code.
+
+    ``max_cost`` is USD for all attempts together; ``on_demand_after`` the seconds of looking for a
+    spot machine after which one on demand will do (None: never); ``wait`` how many seconds to go on
+    looking where nothing is to be had.
+    """
 
     run: str
     workflow: str
@@ -32,6 +37,9 @@ class RunRecord:
     secrets: tuple[str, ...] = ()
     grace: int = 30
     max_duration: int | None = None
+    max_cost: Decimal | None = None
+    on_demand_after: int | None = None
+    wait: int = 0
     timers: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -39,7 +47,12 @@ class RunRecord:
         container = dict(vars(self.container))
         for key in ("environment", "secret_environment"):
             container[key] = dict(container[key])
-        return {**vars(self), "request": request_as_json(self.request), "container": container}
+        return {
+            **vars(self),
+            "request": request_as_json(self.request),
+            "container": container,
+            "max_cost": str(self.max_cost) if self.max_cost is not None else None,
+        }
 
 
 def record_from_json(data: Mapping[str, Any]) -> RunRecord:
@@ -48,7 +61,11 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in data["container"].items()
     }
-    known: dict[str, Any] = {item.name: data[item.name] for item in fields(RunRecord)}
+    # A record of an earlier version lacks what came later: its default holds.
+    known: dict[str, Any] = {
+        item.name: data[item.name] for item in fields(RunRecord) if item.name in data
+    }
+    limit = known.get("max_cost")
     return RunRecord(
         **{
             **known,
@@ -56,6 +73,7 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
             "container": ContainerSpec(**container),
             "artifacts": tuple(data["artifacts"]),
             "secrets": tuple(data["secrets"]),
+            "max_cost": Decimal(limit) if limit is not None else None,
         }
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dstack_cloud.errors import InternalError
+from dstack_cloud.errors import InputError, InternalError
+from dstack_cloud.lifecycle.budget import budget_left, hourly_price
 from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
@@ -56,6 +57,13 @@ def job(
     machine = launched.machine
     gpu = record.request.gpu
     container = f"dstack-{record.run}-{attempt}"
+    left, price = budget_left(tools.store, record, attempt), hourly_price(machine)
+    if left is not None and price is None:
+        raise InputError(
+            f"what {machine.machine} costs an hour in {machine.region}, its disk included, is not "
+            "known, so the budget could not be kept",
+            "leave out max_cost, or allow another region only",
+        )
     return Job(
         run=record.run,
         attempt=attempt,
@@ -83,6 +91,8 @@ def job(
         working_dir=record.container.working_dir,
         secrets=secrets,
         max_duration=record.max_duration,
+        max_cost=None if left is None else str(left),
+        price=None if price is None else f"{price:f}",
         grace=record.grace,
         timers=Timers(heartbeat=tools.timers.heartbeat),
         ec2_endpoint=tools.endpoints.get("ec2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
@@ -29,6 +30,9 @@ class Submission:
     artifacts: Sequence[ArtifactSpec]
     grace: int
     max_duration: int | None
+    max_cost: Decimal | None
+    on_demand_after: int | None
+    wait: int
     secrets: tuple[str, ...]
     private: frozenset[str]
     code: str | None
@@ -56,6 +60,9 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
             secrets=submission.secrets,
             grace=submission.grace,
             max_duration=submission.max_duration,
+            max_cost=submission.max_cost,
+            on_demand_after=submission.on_demand_after,
+            wait=submission.wait,
             timers={"no_job": tools.timers.no_job, "heartbeat": tools.timers.heartbeat},
         )
 

@@ -55,8 +55,10 @@ class Retry:
 @dataclass(frozen=True)
 class Job:
     """Everything the agent needs. ``argv`` is `dstack_cloud.ssh.docker.run_argv`'s; ``grace`` and
-    ``max_duration`` are seconds; ``clients`` are public keys in OpenSSH form; ``machine_record``
-    is written to ``machine.json`` again once the host key has been replaced."""
+    ``max_duration`` are seconds; ``max_cost`` is USD that this attempt may cost, ``price`` USD an
+    hour of the machine with its disk and address, both as decimal texts; ``clients`` are public
+    keys in OpenSSH form; ``machine_record`` is written to ``machine.json`` again once the host key
+    has been replaced."""
 
     run: str
     attempt: int
@@ -73,6 +75,8 @@ class Job:
     working_dir: str = "/workflow"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_duration: int | None = None
+    max_cost: str | None = None
+    price: str | None = None
     grace: int = 30
     timers: Timers = field(default_factory=Timers)
     ec2_endpoint: str | None = None
@@ -108,6 +112,8 @@ class Job:
             "working_dir": self.working_dir,
             "secrets": dict(self.secrets),
             "max_duration": self.max_duration,
+            "max_cost": self.max_cost,
+            "price": self.price,
             "grace": self.grace,
             "timers": {"heartbeat": self.timers.heartbeat, "pull_stall": self.timers.pull_stall},
             "clients": list(self.clients),

@@ -16,6 +16,7 @@ from dstack_cloud.workflow.types import (
     ArtifactPath,
     Count,
     Duration,
+    Fallback,
     Flag,
     Grace,
     InsideError,
@@ -67,6 +68,19 @@ class Resources(Model):
     disk: Size | None = Field(default=None, description="The machine's disk, e.g. 200GB.")
     shm_size: Size | None = Field(default=None, description="Shared memory (/dev/shm), e.g. 8GB.")
     interruptible: Flag | None = Field(default=None, description="Whether a spot machine will do.")
+    fallback: Fallback | None = Field(
+        default=None, description="on-demand: take such a machine where no spot one is to be had."
+    )
+    on_demand_after: Duration | None = Field(
+        default=None, description="How long to look for a spot machine before that, e.g. 10m."
+    )
+
+    @model_validator(mode="after")
+    def _spot_first(self) -> Resources:
+        for key in ("fallback", "on_demand_after"):
+            if getattr(self, key) is not None and not self.interruptible:
+                raise InsideError("has a meaning only with 'interruptible: true'", key)
+        return self
 
     def request(self, max_price: Decimal | None) -> ResourceRequest:
         """The same as plain values."""
@@ -230,6 +244,10 @@ class Common(Model):
     )
     max_cost: Money | None = Field(
         default=None, description="USD that all attempts may cost together."
+    )
+    wait: Duration | None = Field(
+        default=None,
+        description="How long to look for a machine where none is to be had, e.g. 30m.",
     )
     deadline: Duration | None = Field(
         default=None, description="When the work must be done, e.g. 36h."

@@ -94,6 +94,12 @@ def _money(text: str) -> Decimal:
     return money
 
 
+def _fallback(text: str) -> str:
+    if text != "on-demand":
+        raise ValueError(f"must be on-demand, not '{text}'")
+    return text
+
+
 def _name(text: str) -> str:
     # A run is called <workflow>-<n>, which becomes a host's, a container's and an object's name.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}", text):
@@ -150,6 +156,7 @@ Size = Annotated[int, _reads(_size, "a size like 16GB")]
 Duration = Annotated[int, _reads(_duration, "a duration like 30m")]
 Grace = Annotated[int, _reads(_grace, "a duration like 30s")]
 Money = Annotated[Decimal, _reads(_money, "an amount of USD like 1.50")]
+Fallback = Annotated[str, _reads(_fallback, "on-demand")]
 Name = Annotated[str, _reads(_name, "a name")]
 Version = Annotated[str, _reads(_version, "a version like 3.10")]
 Port = Annotated[int, _reads(_port, "a port")]

@@ -25,7 +25,6 @@ DEFAULT_GRACE = 30
 _NOT_KEPT = {
     "deps": "artifacts of other runs are not brought in yet",
     "retry": "runs are not started again yet",
-    "max_cost": "the cost of a run is not limited yet; use max_duration and max_price",
     "deadline": "deadlines are not kept yet",
     "duration": "it has a meaning only with 'deadline', and deadlines are not kept yet",
 }
@@ -83,6 +82,23 @@ class Workflow:
         return self.common.max_price
 
     @property
+    def max_cost(self) -> Decimal | None:
+        return self.common.max_cost
+
+    @property
+    def wait(self) -> int:
+        """Seconds to go on looking where no machine is to be had."""
+        return self.common.wait or 0
+
+    @property
+    def on_demand_after(self) -> int | None:
+        """Seconds of looking for a spot machine before one on demand will do; None: never."""
+        asked = self.common.resources or Resources()
+        if asked.fallback is None and asked.on_demand_after is None:
+            return None
+        return asked.on_demand_after or 0
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that the environment needs, sorted."""
         found = (name for name in self.variables if name.startswith("secrets."))
@@ -96,6 +112,10 @@ class Workflow:
             if getattr(self.common, key)
         ]
         return sorted(found, key=lambda one: (one.line, one.column))
+
+    def error_at(self, key: str, message: str, hint: str | None = None) -> InputError:
+        """An error at one of the workflow's keys, for what shows only when a plan is made."""
+        return self._error(message, (key,), hint=hint)
 
     def _not_kept(self, key: str, message: str) -> NotKept:
         line, column = self.node.where_key((key,))

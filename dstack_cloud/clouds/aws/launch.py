@@ -29,6 +29,7 @@ from dstack_cloud.clouds.base import (
     Scope,
 )
 from dstack_cloud.errors import DstackError, InputError
+from dstack_cloud.units import GIB
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class Launcher:
                     return self._replayed(ec2, request, error)
                 failures += outcome.failures
                 if outcome.launched is not None:
-                    machine = self._launched(ec2, *outcome.launched)
+                    size = images[group.recipe].volume_gib(request.disk) * GIB
+                    machine = self._launched(ec2, *outcome.launched, size)
                     self._settle(ec2, region, machine, admitted)
                     return LaunchAnswer(machine, tuple(failures))
             return LaunchAnswer(None, tuple(failures))
@@ -126,7 +128,7 @@ class Launcher:
         vpcs = dict.fromkeys(place.subnet.vpc for _, places in chosen for place in places)
         return [self._pool.submit(admit, vpc) for vpc in vpcs]
 
-    def _launched(self, ec2: Any, instance: str, pool: Pool) -> Machine:
+    def _launched(self, ec2: Any, instance: str, pool: Pool, disk: int) -> Machine:
         """The machine as EC2 describes it; where it can't yet, as far as the pool tells."""
         offer = pool.offer
         machine = machines.describe(ec2, offer.region, instance, self._reach)
@@ -141,7 +143,13 @@ class Launcher:
                 jump_host=None if self._reach.public_ip else self._reach.jump_host,
                 spot=offer.spot,
             )
-        return replace(machine, price=pool.price, on_demand=offer.on_demand)
+        return replace(
+            machine,
+            price=pool.price,
+            on_demand=offer.on_demand,
+            disk=disk,
+            public=self._settings.public_ip,
+        )
 
     def _settle(
         self, ec2: Any, region: str, machine: Machine, admitted: list[Future[None]]

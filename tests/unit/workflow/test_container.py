@@ -97,7 +97,6 @@ def test_arguments_are_used_anywhere(train, key):
     [
         "deps: [prepare]",
         "retry: {attempts: 3}",
-        "max_cost: 5",
         "deadline: 36h",
         "duration: 20h",
     ],
