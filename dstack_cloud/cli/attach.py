@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -13,12 +14,19 @@ def attach(
     run: Annotated[str, typer.Argument(help="The run, as ps lists it.")],
     as_json: options.Json = False,
 ) -> int:
-    """Follow a run: all of its log, then its end, exit code and cost."""
+    """Follow a run: all of its log, its recovery, then its end, exit code and cost."""
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
+    from dstack_cloud.cli.planning import Planner
     from dstack_cloud.cli.run import conclude
-    from dstack_cloud.lifecycle.driver import attach_to
+    from dstack_cloud.lifecycle import driver
+    from dstack_cloud.lifecycle.going import Going, private_values
+    from dstack_cloud.lifecycle.record import record_from_json
+    from dstack_cloud.state.runs import read_run
 
     report = render.QuietReporter() if as_json else render.TerminalReporter()
-    tools = wiring.find_run(configuration.load(), run, report)
-    return conclude(attach_to(tools, run), as_json)
+    config = configuration.load()
+    tools = wiring.find_run(config, run, report)
+    record = record_from_json(read_run(tools.store, run))
+    going = Going(record, Planner(config), lambda: private_values(record, os.environ))
+    return conclude(driver.attach(tools, going), as_json)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dstack_cloud import wiring
 from dstack_cloud.config import Config
 from dstack_cloud.match import Plan, match
-from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.resources import Offer, ResourceRequest
 from dstack_cloud.units import GIB
 
+if TYPE_CHECKING:
+    from dstack_cloud.lifecycle.record import RunRecord
+
+_GOOD_FOR_S = 300
 _LEAST_CPU = 2
 _LEAST_MEMORY = 4 * GIB
 
@@ -37,3 +44,22 @@ def make_plan(config: Config, request: ResourceRequest, on_demand_too: bool = Fa
     plan = wiring.priced_plan(config, cloud, wanted)
     # Spot offers are before those on demand whatever they cost: that is what was asked for.
     return replace(plan, offers=tuple(sorted(plan.launchable(), key=lambda offer: not offer.spot)))
+
+
+class Planner:
+    """Plans the attempts of a run: by the plan that it began with while that is fresh, by a new
+    one later."""
+
+    def __init__(self, config: Config, plan: Plan | None = None) -> None:
+        self._config = config
+        self._plan = plan
+        self._at = time.monotonic()
+
+    def __call__(self, record: RunRecord) -> Sequence[Offer]:
+        """The offers, best first. Raises what `make_plan` raises."""
+        if self._plan is None or time.monotonic() - self._at > _GOOD_FOR_S:
+            request = replace(record.request, clouds=(record.cloud,))
+            on_demand_too = record.on_demand_after is not None
+            self._plan = make_plan(self._config, request, on_demand_too)
+            self._at = time.monotonic()
+        return [offer for offer in self._plan.offers if offer.cloud == record.cloud]

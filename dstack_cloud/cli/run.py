@@ -15,7 +15,7 @@ from dstack_cloud.errors import InputError
 if TYPE_CHECKING:
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
-    from dstack_cloud.lifecycle.driver import Outcome
+    from dstack_cloud.lifecycle.conclude import Outcome
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
     from dstack_cloud.resources import ResourceRequest
@@ -110,8 +110,11 @@ def _carry_out(
     limits: Limits,
     detach: bool,
 ) -> Outcome:
-    from dstack_cloud.lifecycle.driver import run_attempt
+    from dstack_cloud.cli.planning import Planner
+    from dstack_cloud.lifecycle import driver
+    from dstack_cloud.lifecycle.going import Going
     from dstack_cloud.lifecycle.submit import Submission, submit
+    from dstack_cloud.retry import default
     from dstack_cloud.state.code import store_code
 
     environment = workflow.common.environment or ()
@@ -126,6 +129,7 @@ def _carry_out(
         artifacts=workflow.artifacts,
         grace=workflow.grace,
         max_duration=limits.max_duration,
+        retry=workflow.retry or default(bool(request.interruptible)),
         max_cost=limits.max_cost,
         on_demand_after=limits.on_demand_after,
         wait=limits.wait,
@@ -134,8 +138,7 @@ def _carry_out(
         code=packed.key if packed.files else None,
     )
     record, private = submit(tools, submission)
-    offers = [offer for offer in plan.offers if offer.cloud == tools.cloud.name]
-    return run_attempt(tools, record, 1, offers, private, detach)
+    return driver.run(tools, Going(record, Planner(config, plan), lambda: private), detach)
 
 
 def _default_image(config: Config, cloud: str) -> str | None:

@@ -27,9 +27,21 @@ _REASONS: dict[str, type[DstackError]] = {
 
 
 def record_end(
-    store: Store, run: str, attempt: int, state: RunState, reason: str, error: DstackError
+    store: Store,
+    run: str,
+    attempt: int,
+    state: RunState,
+    reason: str,
+    error: DstackError,
+    *,
+    retry: bool = False,
+    latest: bool = True,
 ) -> bool:
-    """Write the end of an attempt whose agent cannot; False when it had one already."""
+    """Write the end of an attempt whose agent cannot; False when it had one already.
+
+    ``retry`` says that another attempt follows: the run is then recovering, not over. The index
+    is left alone for an attempt that is not the ``latest``.
+    """
     end: dict[str, Any] = {
         "state": str(state),
         "reason": reason,
@@ -42,10 +54,11 @@ def record_end(
         "ended_at": format_time(utc_now()),
         "log_bytes": None,
         "artifacts": [],
+        "retry": retry,
     }
     written = attempts.record_end(store, run, attempt, end)
-    if written:
-        settle(store, run, state)
+    if written and latest:
+        settle(store, run, RunState.RECOVERING if retry else state)
     return written
 
 
@@ -70,4 +83,7 @@ def exit_code(end: Mapping[str, Any]) -> int:
     if error is not None:
         return error.exit_code
     code = end.get("exit_code")
-    return int(code) if code is not None else (0 if end["state"] == "done" else 70)
+    if code is not None:
+        return int(code)
+    # Stopped before there was a container, by whoever said so.
+    return {"done": 0, "stopped": errors.DetachedError.exit_code}.get(str(end["state"]), 70)

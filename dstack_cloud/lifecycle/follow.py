@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dstack_cloud.clouds.base import Machine, MachineState
-from dstack_cloud.errors import DstackError, MachineLostError, UnreachableError
-from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.errors import UnreachableError
 from dstack_cloud.lifecycle.frames import FrameParser
 from dstack_cloud.lifecycle.machine_record import machine_from_json
+from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.push import agent_argv
 from dstack_cloud.ssh.base import AgentHome, ConnectionLostError, Session
 from dstack_cloud.state import attempts, logs
-from dstack_cloud.state.runs import RunState
 
 # The agent sends a frame at least every few seconds: longer silence means a dead connection.
 _SILENCE_S = 12.0
@@ -104,9 +103,9 @@ def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
     machine = tools.cloud.machine(target.machine.region, target.machine.id)
     if machine is None or machine.state in (MachineState.GONE, MachineState.STOPPED):
         # Its last words may have reached the store between the two looks.
+        reconcile(tools, target.run)
         if attempts.read_end(tools.store, target.run, target.attempt) is None:
-            lost = lost_error(target.machine)
-            record_end(tools.store, target.run, target.attempt, RunState.LOST, "machine-lost", lost)
+            time.sleep(_PAUSE_S)
         return None, target
     recorded = attempts.read_machine(tools.store, target.run, target.attempt)
     host_key = machine_from_json(recorded)[1] if recorded else target.host_key
@@ -116,11 +115,3 @@ def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
     except UnreachableError:
         time.sleep(_PAUSE_S)
         return None, target
-
-
-def lost_error(machine: Machine) -> DstackError:
-    """The error of a machine that ended without recording how."""
-    return MachineLostError(
-        f"machine {machine.id} ended without a word",
-        "what reached the store before is kept: dstack-cloud logs, dstack-cloud artifacts list",
-    )

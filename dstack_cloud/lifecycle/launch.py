@@ -27,7 +27,7 @@ from dstack_cloud.machine.keys import KeyPair, generate
 from dstack_cloud.machine.user_data import provision_script, user_data
 from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts
-from dstack_cloud.state.runs import RunState, move
+from dstack_cloud.state.runs import RunState, move, settle
 from dstack_cloud.units import format_price, format_time, utc_now
 
 # A boot, a pull and a last sync on top of what the job itself may take: past this, the machine is
@@ -43,27 +43,32 @@ class Launched:
     host_key: str
 
 
-def launch(tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer]) -> Launched:
+def launch(
+    tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer]
+) -> Launched | None:
     """Claim the attempt, ask for a machine region by region, and record it.
 
-    Raises TryAgainError when another client owns the attempt, NoCapacityError or QuotaError when
-    no offer could be had (the run has then ended), CostLimitError when the budget is spent, and
-    what `Cloud.launch` raises.
+    None when another client owns the attempt. Raises NoCapacityError or QuotaError when no offer
+    could be had, CostLimitError when the budget is spent, and what `Cloud.launch` raises: the run
+    has then ended, except where an attempt after the first failed for a passing reason.
     """
-    budget_left(tools.store, record, attempt)  # Raises where nothing is left.
     host_key = generate(f"{record.run}-{attempt}")
     token = f"{record.run}-{attempt}-{int(time.time() * 1000):x}"
     intent = _intent(tools, record, attempt, offers, host_key, token)
     if not attempts.claim_attempt(tools.store, record.run, attempt, intent):
-        raise TryAgainError(
-            f"another client has begun attempt {attempt} of {record.run}",
-            f"dstack-cloud attach {record.run}",
-        )
-    move(tools.store, record.run, RunState.SUBMITTED, RunState.LAUNCHING)
+        return None
+    if attempt == 1:
+        move(tools.store, record.run, RunState.SUBMITTED, RunState.LAUNCHING)
+    else:
+        settle(tools.store, record.run, RunState.RECOVERING)
     try:
+        budget_left(tools.store, record, attempt)  # Raises where nothing is left.
         machine = _first_machine(tools, record, attempt, offers, host_key, token)
     except DstackError as error:
-        record_end(tools.store, record.run, attempt, RunState.FAILED, "launch", error)
+        passing = attempt > 1 and isinstance(error, TryAgainError)
+        record_end(
+            tools.store, record.run, attempt, RunState.FAILED, "launch", error, retry=passing
+        )
         raise
     attempts.record_machine(
         tools.store, record.run, attempt, machine_as_json(machine, host_key.public)

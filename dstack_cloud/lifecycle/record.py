@@ -1,7 +1,8 @@
 """What a run is, as written to ``run.json``: all that another client needs to carry it on.
 
 No secret's value is in it: ``secrets`` are names only, and what the caller's own environment gave
-is known to the machine alone.
+is known to the machine alone: ``private`` are the names of such variables, which a client that
+goes on with the run must have in its own environment.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 
+from dstack_cloud import retry as retries
 from dstack_cloud.resources import GpuRequest, ResourceRequest
+from dstack_cloud.retry import Retry
 from dstack_cloud.spec import ContainerSpec
 
 
@@ -35,11 +38,13 @@ class RunRecord:
     artifacts: tuple[Mapping[str, Any], ...] = ()
     code: str | None = None
     secrets: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
     grace: int = 30
     max_duration: int | None = None
     max_cost: Decimal | None = None
     on_demand_after: int | None = None
     wait: int = 0
+    retry: Retry | None = None
     timers: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -52,6 +57,7 @@ class RunRecord:
             "request": request_as_json(self.request),
             "container": container,
             "max_cost": str(self.max_cost) if self.max_cost is not None else None,
+            "retry": retries.as_json(self.retry),
         }
 
 
@@ -74,6 +80,8 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
             "artifacts": tuple(data["artifacts"]),
             "secrets": tuple(data["secrets"]),
             "max_cost": Decimal(limit) if limit is not None else None,
+            "private": tuple(data["private"]),
+            "retry": retries.from_json(data["retry"]),
         }
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_from_json
+from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.verdict import Facts, Verdict, verdict
 from dstack_cloud.state import attempts
@@ -16,27 +18,60 @@ from dstack_cloud.units import parse_time, utc_now
 
 
 def reconcile(tools: Tools, run: str) -> Verdict:
-    """Read what is on record of the run and of its machine; mend the index where it is behind."""
-    record = read_run(tools.store, run)
+    """Read what is on record of the run and of its machines; mend the index where it is behind.
+
+    An attempt that was under notice when the next one was claimed is looked after, too: the next
+    one waits for its end.
+    """
+    record = record_from_json(read_run(tools.store, run))
     attempt = attempts.latest_attempt(tools.store, run)
-    intent = attempts.read_intent(tools.store, run, attempt) if attempt else None
-    end = attempts.read_end(tools.store, run, attempt) if attempt else None
-    recorded = attempts.read_machine(tools.store, run, attempt) if attempt else None
+    if attempt > 1:
+        tell_if_lost(tools, record, attempt - 1)
+    return tell_if_lost(tools, record, attempt, latest=True)
+
+
+def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = False) -> Verdict:
+    """Write the end of an attempt whose machine can't any more; ``latest``: mend the index, too.
+
+    ``attempt`` 0 is a run that has none. An attempt that had reached its machine, or that
+    followed another one, is an interruption to the run, which may go on after it.
+    """
+    run, store = record.run, tools.store
+    submitted_at, now = parse_time(record.submitted_at), utc_now()
+    end = attempts.read_end(store, run, attempt) if attempt else None
+    if end and not latest:
+        return Verdict.AS_IS
+    intent = attempts.read_intent(store, run, attempt) if attempt else None
+    recorded = attempts.read_machine(store, run, attempt) if attempt else None
     machine = machine_of(tools, run, attempt) if attempt and not end else None
     facts = Facts(
-        submitted_at=parse_time(str(record["submitted_at"])),
+        submitted_at=submitted_at,
         intent_at=parse_time(str(intent["at"])) if intent else None,
         launched_at=machine_from_json(recorded)[0].launched_at if recorded else None,
         machine=machine.state if machine else None,
         end=RunState(end["state"]) if end else None,
         launch_time=timedelta(seconds=tools.timers.no_job),
+        awaited=bool(end)
+        and not retry.given_up(
+            record.retry, end or {}, submitted_at, parse_time(str((end or {})["ended_at"])), now
+        ),
     )
-    found, reason = verdict(facts, utc_now())
+    found, reason = verdict(facts, now)
     if found is Verdict.ENDED and facts.end is not None:
-        settle(tools.store, run, facts.end)
+        settle(store, run, facts.end)
     elif found is Verdict.LOST:
-        error = MachineLostError(f"{run} is lost: {reason}", f"dstack-cloud logs {run}")
-        record_end(tools.store, run, attempt or 1, RunState.LOST, "machine-lost", error)
+        number = attempt or 1
+        begun = number > 1 or attempts.read_status(store, run, number) is not None
+        goes_on = begun and retry.follows(
+            record.retry, retry.INTERRUPTION, number, submitted_at, now
+        )
+        error = MachineLostError(
+            f"attempt {number} is lost: {reason}",
+            "what reached the store before is kept: dstack-cloud logs, dstack-cloud artifacts list",
+        )
+        goes_on = goes_on or not latest
+        lost = RunState.LOST
+        record_end(store, run, number, lost, "machine-lost", error, retry=goes_on, latest=latest)
     return found
 
 

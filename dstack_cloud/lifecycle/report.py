@@ -31,3 +31,25 @@ class Reporter(Protocol):
     def closed(self) -> None:
         """The container's output has ended."""
         ...
+
+
+class Silent:
+    """A reporter for what happens in the background."""
+
+    def working(self, step: str, detail: str = "") -> None:
+        """Not told."""
+
+    def done(self, step: str, detail: str = "", seconds: float | None = None) -> None:
+        """Not told."""
+
+    def warn(self, step: str, message: str, hint: str | None = None) -> None:
+        """Not told."""
+
+    def opened(self, run: str) -> None:
+        """Not told."""
+
+    def output(self, data: bytes) -> None:
+        """Not told."""
+
+    def closed(self) -> None:
+        """Not told."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dstack_cloud import retry
 from dstack_cloud.errors import InputError, InternalError
 from dstack_cloud.lifecycle.budget import budget_left, hourly_price
 from dstack_cloud.lifecycle.launch import Launched
@@ -11,10 +12,11 @@ from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.bundle import agent_bundle
-from dstack_cloud.machine.job import ArtifactSpec, Job, StoreAccess, Timers
+from dstack_cloud.machine.job import ArtifactSpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
 from dstack_cloud.ssh.base import Session
 from dstack_cloud.ssh.docker import run_argv
+from dstack_cloud.units import parse_time
 
 _START_S = 60.0
 
@@ -81,7 +83,7 @@ def job(
             environment={
                 "DSTACK_RUN": record.run,
                 "DSTACK_ATTEMPT": str(attempt),
-                "DSTACK_RESUMED": "0",
+                "DSTACK_RESUMED": "0" if attempt == 1 else "1",
             },
             secrets=tuple(secrets),
             stop_timeout=record.grace,
@@ -99,5 +101,15 @@ def job(
         clients=[tools.reach.public_key()],
         user=machine.user,
         rotate_host_key=tools.reach.home(machine).own_machine,
+        retry=_retry(record, attempt),
         machine_record=machine_as_json(machine, launched.host_key),
     )
+
+
+def _retry(record: RunRecord, attempt: int) -> Retry | None:
+    """After which ends the agent leaves the run to another attempt."""
+    rule = record.retry
+    if rule is None or (rule.attempts is not None and attempt >= rule.attempts):
+        return None
+    limit = retry.until(rule, parse_time(record.submitted_at))
+    return Retry(rule.on, limit.timestamp() if limit else None)

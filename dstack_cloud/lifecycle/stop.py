@@ -6,6 +6,7 @@ import time
 
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.errors import DetachedError, NotFoundError, UnreachableError
+from dstack_cloud.lifecycle.again import stop_between
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.finish import confirm_gone
 from dstack_cloud.lifecycle.join import Found, find
@@ -32,11 +33,17 @@ def stop_run(tools: Tools, run: str, abort: bool) -> str:
     record = record_from_json(read_run(tools.store, run))
     reconcile(tools, run)
     found = find(tools, run)
-    if found.end is not None:
+    if found.end is not None and not found.end.get("retry"):
         tools.report.done("stopped", f"{run} had ended already: {found.end['state']}")
         return str(found.end["state"])
     begun = time.monotonic()
     stops.request_stop(tools.store, run, abort=abort, by=tools.owner)
+    if found.end is not None:
+        if stop_between(tools, run, found.attempt + 1):
+            tools.report.done("stopped", f"{run} was between two attempts")
+            return str(RunState.STOPPED)
+        # A client was quicker: its attempt finds the word to stop.
+        found = find(tools, run)
     tools.report.working("stopping", "waiting for the machine to take note")
     limit = _ABORT_S if abort else record.grace + _MARGIN_S
     while time.monotonic() - begun < limit:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.retry import Retry
 from dstack_cloud.spec import ArtifactSpec, ContainerSpec
 from dstack_cloud.state import runs
 from dstack_cloud.units import format_time, utc_now
@@ -33,6 +34,7 @@ class Submission:
     max_cost: Decimal | None
     on_demand_after: int | None
     wait: int
+    retry: Retry | None
     secrets: tuple[str, ...]
     private: frozenset[str]
     code: str | None
@@ -58,11 +60,13 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
             artifacts=tuple(vars(artifact) for artifact in submission.artifacts),
             code=submission.code,
             secrets=submission.secrets,
+            private=tuple(sorted(submission.private)),
             grace=submission.grace,
             max_duration=submission.max_duration,
             max_cost=submission.max_cost,
             on_demand_after=submission.on_demand_after,
             wait=submission.wait,
+            retry=submission.retry,
             timers={"no_job": tools.timers.no_job, "heartbeat": tools.timers.heartbeat},
         )
 

@@ -3,10 +3,12 @@
 A client can be killed between any two calls, and a machine can end without a word. So whoever
 reads next decides from the facts, and only from them:
 
-- an end on record is the end, whatever the index says;
-- without an attempt, or with an attempt that never got a machine, the run is lost once its
-  client has had more time than a launch can take;
+- an end on record is the end, whatever the index says, unless another attempt follows it;
+- without an attempt, or with an attempt that never got a machine, it is lost once its client has
+  had more time than a launch can take;
 - with a machine that is gone and no end, it is lost at once.
+
+What is lost is the attempt; whether the run goes on after it is for its retry rule to say.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is on record of a run and its latest attempt.
+    """What is on record of a run and one of its attempts.
 
     ``launch_time`` is how long a client may take from submission or intent to a machine;
     ``machine`` is None when the cloud knows no machine of the attempt; ``launched_at`` None when
-    no machine was ever recorded.
+    no machine was ever recorded. ``awaited``: the end is not the run's, another attempt may
+    still follow it.
     """
 
     submitted_at: datetime
@@ -47,11 +50,14 @@ class Facts:
     machine: MachineState | None
     end: RunState | None
     launch_time: timedelta
+    awaited: bool = False
 
 
 def verdict(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     """The verdict, and its reason in words."""
     if facts.end is not None:
+        if facts.awaited:
+            return Verdict.AS_IS, "another attempt may follow"
         return Verdict.ENDED, f"its end is on record: {facts.end}"
     if facts.machine is not None and facts.machine not in _GONE:
         return Verdict.AS_IS, "its machine is there"

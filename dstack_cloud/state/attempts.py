@@ -8,7 +8,6 @@ from typing import Any
 
 from dstack_cloud.state import documents, keys
 from dstack_cloud.state.documents import Document, together
-from dstack_cloud.state.runs import RunState, settle
 from dstack_cloud.storage.base import Store
 from dstack_cloud.units import utc_now
 
@@ -66,53 +65,3 @@ def record_end(store: Store, run: str, number: int, end: Mapping[str, Any]) -> b
     """Write how the attempt ended; False when that is known already."""
     document = {"ended_at": utc_now(), **end}
     return store.create(keys.end(run, number), documents.encode(document))
-
-
-def record_lost(
-    store: Store,
-    run: str,
-    number: int,
-    *,
-    reason: str,
-    message: str,
-    hint: str | None = None,
-    final: bool = True,
-) -> bool:
-    """Record that the attempt's machine is gone without a word; False when an end is known.
-
-    With ``final`` the run is lost, too; without, another attempt will follow. Call it only when
-    the machine is known to be gone: the end of an attempt is written once.
-    """
-    written = record_end(
-        store,
-        run,
-        number,
-        {
-            "state": RunState.LOST,
-            "reason": reason,
-            "exit_code": None,
-            "message": message,
-            "hint": hint,
-            "started_at": None,
-            "container_started_at": None,
-            "log_bytes": None,
-            "artifacts": [],
-            "claim": os.urandom(8).hex(),
-        },
-    )
-    if final:
-        align(store, run, number)
-    return written
-
-
-def align(store: Store, run: str, number: int) -> RunState | None:
-    """Make the index say how the run's last attempt ended, and return it; None if it has not.
-
-    Whoever wrote the end may have died before moving the run.
-    """
-    end = read_end(store, run, number)
-    if end is None:
-        return None
-    state = RunState(end["state"])
-    settle(store, run, state)
-    return state

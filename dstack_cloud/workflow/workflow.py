@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from dstack_cloud import retry as retries
 from dstack_cloud.errors import InputError
 from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.resources import ResourceRequest
+from dstack_cloud.retry import Retry
 from dstack_cloud.spec import WORKING_DIR, ArtifactSpec, ContainerSpec, ProviderContext
 from dstack_cloud.workflow import variables
 from dstack_cloud.workflow.models import Common, Resources
@@ -24,7 +26,6 @@ DEFAULT_GRACE = 30
 # would break what its file promises.
 _NOT_KEPT = {
     "deps": "artifacts of other runs are not brought in yet",
-    "retry": "runs are not started again yet",
     "deadline": "deadlines are not kept yet",
     "duration": "it has a meaning only with 'deadline', and deadlines are not kept yet",
 }
@@ -76,6 +77,16 @@ class Workflow:
     @property
     def max_duration(self) -> int | None:
         return self.common.max_duration
+
+    @property
+    def retry(self) -> Retry | None:
+        """When to start again as the file says it; see `dstack_cloud.retry.default` for None."""
+        asked = self.common.retry
+        if asked is None:
+            return None
+        on = asked.on if asked.on is not None else [retries.INTERRUPTION]
+        on = [str(int(cause)) if cause.isdigit() else cause for cause in on]
+        return Retry(tuple(dict.fromkeys(on)), asked.attempts, asked.within)
 
     @property
     def max_price(self) -> Decimal | None:

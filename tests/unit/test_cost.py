@@ -75,9 +75,7 @@ def test_moves_that_begin_too_late_leave_the_recorded_price():
 
 @given(
     st.lists(
-        st.tuples(
-            st.decimals("0.01", "9", places=3), st.decimals("0.1", "5", places=2)
-        ),
+        st.tuples(st.decimals("0.01", "9", places=3), st.decimals("0.1", "5", places=2)),
         min_size=1,
         max_size=6,
     )

@@ -10,6 +10,7 @@ from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.lifecycle.machine_record import machine_as_json, machine_from_json
 from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.resources import GpuRequest, ResourceRequest
+from dstack_cloud.retry import Retry
 from dstack_cloud.spec import ContainerSpec
 
 
@@ -33,7 +34,9 @@ def test_run_record() -> None:
         ),
         artifacts=({"path": "output", "mount": False},),
         code="code/abc.tar.gz",
+        private=("TOKEN",),
         max_duration=60,
+        retry=Retry(("interruption", "137"), attempts=3),
         timers={"no_job": 600},
     )
     assert record_from_json(json.loads(json.dumps(record.as_json()))) == record

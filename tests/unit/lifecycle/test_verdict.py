@@ -72,6 +72,12 @@ NOTHING = Facts(BEGIN, None, None, None, None, LAUNCH)
             Verdict.ENDED,
             id="an end on record is the end",
         ),
+        pytest.param(
+            replace(NOTHING, launched_at=BEGIN, end=RunState.FAILED, awaited=True),
+            LAUNCH * 100,
+            Verdict.AS_IS,
+            id="an end that another attempt may follow",
+        ),
     ],
 )
 def test_verdict(facts: Facts, after: timedelta, expected: Verdict) -> None:

@@ -9,19 +9,16 @@ import pytest
 from dstack_cloud.errors import InputError, InternalError
 from dstack_cloud.state import keys
 from dstack_cloud.state.attempts import (
-    align,
     claim_attempt,
     latest_attempt,
     read_end,
     read_intent,
     read_machine,
     read_status,
-    record_end,
-    record_lost,
     record_machine,
 )
 from dstack_cloud.state.clients import fingerprint, join, joined
-from dstack_cloud.state.runs import RunState, find_run, move, submit
+from dstack_cloud.state.runs import submit
 from dstack_cloud.state.stops import read_stop, request_stop
 from dstack_cloud.storage.local import LocalStore
 
@@ -55,7 +52,6 @@ def test_what_is_not_there_is_none(store: LocalStore, run: str) -> None:
     for read in (read_intent, read_machine, read_status, read_end):
         assert read(store, run, 1) is None
     assert read_stop(store, run) is None
-    assert align(store, run, 1) is None
 
 
 def test_the_machine_is_written_again_with_its_new_key(store: LocalStore, run: str) -> None:
@@ -68,33 +64,6 @@ def test_a_damaged_record_is_a_bug_and_no_traceback(store: LocalStore, run: str)
     store.put(keys.end(run, 1), b"{")
     with pytest.raises(InternalError, match="damaged"):
         read_end(store, run, 1)
-
-
-def test_a_lost_machine_ends_its_run(store: LocalStore, run: str) -> None:
-    move(store, run, RunState.SUBMITTED, RunState.RUNNING)
-    assert record_lost(store, run, 1, reason="gone", message="the machine is gone") is True
-    end = read_end(store, run, 1)
-    assert end is not None
-    assert (end["state"], end["reason"], end["exit_code"]) == ("lost", "gone", None)
-    assert find_run(store, run).state is RunState.LOST
-    assert [row.key for row in store.list("index/")] == [f"index/lost/{run}"]
-
-
-def test_a_lost_attempt_may_be_followed_by_another(store: LocalStore, run: str) -> None:
-    move(store, run, RunState.SUBMITTED, RunState.RECOVERING)
-    assert record_lost(store, run, 1, reason="gone", message="gone", final=False) is True
-    assert find_run(store, run).state is RunState.RECOVERING
-
-
-def test_the_agents_word_outweighs_the_guess(store: LocalStore, run: str) -> None:
-    move(store, run, RunState.SUBMITTED, RunState.RUNNING)
-    assert record_end(store, run, 1, {"state": "done", "exit_code": 0}) is True
-    # The agent died before moving the run.
-    assert record_lost(store, run, 1, reason="gone", message="gone") is False
-    end = read_end(store, run, 1)
-    assert end is not None
-    assert end["state"] == "done"
-    assert find_run(store, run).state is RunState.DONE
 
 
 def test_an_abort_outweighs_a_stop(store: LocalStore, run: str) -> None:

@@ -96,7 +96,6 @@ def test_arguments_are_used_anywhere(train, key):
     "key",
     [
         "deps: [prepare]",
-        "retry: {attempts: 3}",
         "deadline: 36h",
         "duration: 20h",
     ],

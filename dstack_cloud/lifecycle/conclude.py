@@ -1,0 +1,92 @@
+"""The end of a run in words: how it ended, what it left, that its machine is gone, the bill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dstack_cloud.clouds.base import Machine
+from dstack_cloud.cost import Cost
+from dstack_cloud.errors import DstackError
+from dstack_cloud.lifecycle.bills import run_cost
+from dstack_cloud.lifecycle.ending import error_of, exit_code
+from dstack_cloud.lifecycle.finish import confirm_gone
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.units import format_cost, format_duration, format_size, parse_time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended for the caller. ``end`` is None when the caller detached."""
+
+    run: str
+    attempt: int
+    end: Mapping[str, Any] | None
+    exit_code: int
+    error: DstackError | None = None
+    bill: Cost | None = None
+
+
+def conclude(
+    tools: Tools, run: str, attempt: int, machine: Machine | None, end: Mapping[str, Any]
+) -> Outcome:
+    """Say how the run ended, see its machine gone, print the bill."""
+    say_end(tools, run, end)
+    spent = None
+    if machine is not None:
+        tools.report.working("terminating", machine.id)
+        gone = confirm_gone(tools, machine)
+        spent = run_cost(tools.store, run)
+        if gone:
+            tools.report.done("terminated", _bill_words(spent))
+        else:
+            tools.report.warn(
+                "terminating",
+                f"{machine.id} is still there minutes after it should have ended",
+                "dstack-cloud gc removes it; look at it in the cloud's console too",
+            )
+    return Outcome(run, attempt, end, exit_code(end), error_of(end), spent)
+
+
+def say_end(tools: Tools, run: str, end: Mapping[str, Any]) -> None:
+    """How an attempt ended, and what became of its artifacts."""
+    code = end.get("exit_code")
+    words = f"exit {code}" if code is not None else str(end["reason"])
+    seconds = _seconds(end)
+    took = f" after {format_duration(seconds)}" if seconds is not None else ""
+    if end["state"] == "done":
+        tools.report.done("done", words + took)
+    else:
+        message = f": {end['message']}" if end.get("message") else ""
+        tools.report.warn(str(end["state"]), words + took + message)
+    for item in end.get("artifacts") or ():
+        if item["stored"]:
+            files = "1 file" if item["files"] == 1 else f"{item['files']} files"
+            tools.report.done(
+                "artifacts",
+                f"{item['path']}: {files}, {format_size(item['bytes'])} → "
+                f"{artifacts_url(tools, run)}/{item['path']}",
+            )
+        else:
+            tools.report.warn("artifacts", f"{item['path']} was not stored: {item['error']}")
+
+
+def artifacts_url(tools: Tools, run: str) -> str:
+    """Where the run's artifacts are, for people."""
+    return f"{tools.store.url.rstrip('/')}/artifacts/{run}"
+
+
+def _seconds(end: Mapping[str, Any]) -> float | None:
+    if not end.get("container_started_at"):
+        return None
+    return (
+        parse_time(str(end["ended_at"])) - parse_time(str(end["container_started_at"]))
+    ).total_seconds()
+
+
+def _bill_words(spent: Cost) -> str:
+    words = f"cost {format_cost(spent.cost)}, on demand {format_cost(spent.on_demand)}"
+    if spent.saving is not None and spent.saving > 0:
+        words += f": {spent.saving * 100:.0f} % saved"
+    return words
