@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo test check unit e2e clean
+.PHONY: help setup engine demo test check unit bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,6 +19,9 @@ check: setup ## style and types
 
 unit: setup ## the tests that need no Docker
 	@.venv/bin/python -m pytest -q tests/unit
+
+bench: setup engine ## how fast it is, beside what others take for the same
+	@scripts/bench
 
 test: setup engine check ## every test, the end-to-end ones on emulated machines included
 	@scripts/test
