@@ -118,4 +118,6 @@ def directory(paths: list[str], asked: str) -> str | None:
         if path.startswith(prefix):
             first, slash, _ = path[len(prefix) :].partition("/")
             entries.add(first + slash)
+    # A directory whose listing is a text of its own is in `paths` as both.
+    entries -= {entry.rstrip("/") for entry in entries if entry.endswith("/")}
     return "\n".join(sorted(entries)) if entries else None

@@ -78,6 +78,9 @@ class Instances:
         from moto.core.types import Base64EncodedString
 
         data = spec.data
+        key_name = data.get("KeyName")
+        if key_name and key_name not in backend.key_pairs:
+            raise AwsError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
         nics = [_interface(n, spec) for n in data.get("NetworkInterfaces") or [{}]]
         reservation = backend.run_instances(
             spec.image.id,
@@ -90,7 +93,7 @@ class Instances:
             is_instance_type_default=False,
             region_name=spec.region,
             subnet_id=spec.subnet.id,
-            key_name=data.get("KeyName"),
+            key_name=key_name,
             security_group_ids=list(spec.group_ids),
             nics=nics,
             associate_public_ip=spec.public,
@@ -230,6 +233,11 @@ def machine_spec(instance: Any, spec: Spec) -> MachineSpec:
             f'{{"Code": "Success", "InstanceProfileArn": "{spec.profile.arn}", '
             f'"InstanceProfileId": "{spec.profile.id}"}}'
         )
+    if key_name := spec.data.get("KeyName"):
+        key = backends.ec2(spec.region).key_pairs[key_name].material_public.decode().strip()
+        # The listing names the keys, as no other listing does.
+        metadata["meta-data/public-keys"] = f"0={key_name}"
+        metadata["meta-data/public-keys/0/openssh-key"] = key
     if options.instance_metadata_tags == "enabled":
         for tag in instance.get_tags():
             metadata[f"meta-data/tags/instance/{tag['key']}"] = tag["value"]

@@ -5,30 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.emulated_aws import MARK, STORE, Aws
 
-from moto_fixtures.machine.locks import only_one
-from moto_fixtures.machine.paths import cache_dir
+from moto_fixtures.awscli import program
 
 
 @pytest.fixture(scope="module")
 def awscli() -> Path:
-    """The program; installed at the first use and kept over runs."""
-    venv = cache_dir() / "awscli"
-    program = venv / "bin" / "aws"
-    done = venv / "installed"
-    with only_one("awscli"):
-        if not done.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-            pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-            subprocess.run([*pip, "install", "--quiet", "awscli<2"], check=True, timeout=280)
-            done.touch()
-    return program
+    return program()
 
 
 class Cli:

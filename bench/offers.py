@@ -1,0 +1,75 @@
+"""How long the best 20 offers of the whole bundled AWS catalog take, and the matching alone.
+
+Cold is a fresh process whose catalog is in the cache: the file that the first command of all
+makes of the bundled snapshot, which is timed apart. No configuration, no credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from support import PROGRAM, PYTHON, Row, cold, in_turn, main, median, row
+
+_TIMES = 15
+_REQUESTS = {
+    "--gpu A100:8": ["--gpu", "A100:8"],
+    "--cpu 8 --memory 32GB": ["--cpu", "8", "--memory", "32GB"],
+}
+# In a fresh process, so that nothing is compiled, cached or read before: open, then match.
+_MATCH = """
+import time
+from dstack_cloud.catalog.open import open_catalogs
+from dstack_cloud.cli.requests import overridden
+from dstack_cloud.match import match
+from dstack_cloud.resources import ResourceRequest
+import sys
+gpu, cpu, memory = (word or None for word in sys.argv[1:])
+request = overridden(
+    ResourceRequest(interruptible=None), int(cpu) if cpu else None, memory, gpu, None, None, None,
+    [], None)
+catalogs = open_catalogs()
+begin = time.perf_counter()
+plan = match(request, catalogs, limit=20)
+took = time.perf_counter() - begin
+assert plan.offers
+print(took * 1000)
+"""
+_MATCHED = {"--gpu A100:8": ["A100:8", "", ""], "--cpu 8 --memory 32GB": ["", "8", "32GB"]}
+
+
+def measure() -> list[Row]:
+    """Both requests and the bare parts in turn, in fresh processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = _nobody(Path(folder) / "home")
+        first = cold([PROGRAM, "offers", "--gpu", "A100:8"], env)
+        makers = {"typer": lambda: cold([PYTHON, "-c", "import typer, sqlite3"], env)}
+        for name, words in _REQUESTS.items():
+            makers[name] = lambda words=words: cold([PROGRAM, "offers", *words], env)
+        for name, words in _MATCHED.items():
+            makers[f"match {name}"] = lambda words=words: _matching(words, env)
+        took = {name: median(values) for name, values in in_turn(makers, _TIMES).items()}
+    parts = "import typer, sqlite3"
+    rows = [
+        row(f"offers {name}, cold", took[name], "ms", against=parts, peer=took["typer"], most=200)
+        for name in _REQUESTS
+    ]
+    rows += [row(f"the matching in it, {n}", took[f"match {n}"], "ms", most=5) for n in _REQUESTS]
+    return [*rows, row("offers, the very first (makes the catalog's cache)", first, "ms")]
+
+
+def _matching(words: list[str], env: Mapping[str, str]) -> float:
+    done = subprocess.run([PYTHON, "-c", _MATCH, *words], env=env, stdout=subprocess.PIPE, check=True)
+    return float(done.stdout)
+
+
+def _nobody(home: Path) -> dict[str, str]:
+    """An environment without configuration, credentials or cache."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home)}
+
+
+if __name__ == "__main__":
+    main(measure)
