@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from support import PROGRAM, PYTHON, Row, cold, in_turn, main, median, row
@@ -46,11 +47,13 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         env = _nobody(Path(folder) / "home")
         first = cold([PROGRAM, "offers", "--gpu", "A100:8"], env)
-        makers = {"typer": lambda: cold([PYTHON, "-c", "import typer, sqlite3"], env)}
+        makers: dict[str, Callable[[], float]] = {
+            "typer": partial(cold, [PYTHON, "-c", "import typer, sqlite3"], env)
+        }
         for name, words in _REQUESTS.items():
-            makers[name] = lambda words=words: cold([PROGRAM, "offers", *words], env)
+            makers[name] = partial(cold, [PROGRAM, "offers", *words], env)
         for name, words in _MATCHED.items():
-            makers[f"match {name}"] = lambda words=words: _matching(words, env)
+            makers[f"match {name}"] = partial(_matching, words, env)
         took = {name: median(values) for name, values in in_turn(makers, _TIMES).items()}
     parts = "import typer, sqlite3"
     rows = [
@@ -62,7 +65,9 @@ def measure() -> list[Row]:
 
 
 def _matching(words: list[str], env: Mapping[str, str]) -> float:
-    done = subprocess.run([PYTHON, "-c", _MATCH, *words], env=env, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [PYTHON, "-c", _MATCH, *words], env=env, stdout=subprocess.PIPE, check=True
+    )
     return float(done.stdout)
 
 

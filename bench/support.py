@@ -74,19 +74,8 @@ def main(measure: Callable[[], list[Row]]) -> None:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """The rows as aligned lines, a header first."""
-    cells = [["what", "measured", "against", "its", "ratio", "target", ""]]
-    for one in rows:
-        cells.append(
-            [
-                one.what,
-                f"{figure(one.value)} {one.unit}",
-                one.against or "",
-                f"{figure(one.peer)} {one.unit}" if one.peer is not None else "",
-                f"{one.ratio:.2f}" if one.ratio is not None else "",
-                one.target or "",
-                {True: "met", False: "MISSED", None: ""}[one.met],
-            ]
-        )
+    header = ["what", "measured", "against", "its", "ratio", "target", ""]
+    cells = [header, *(_cells(one) for one in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(7)]
     right = (1, 3, 4, 5)
     return [
@@ -95,6 +84,18 @@ def table(rows: Sequence[Row]) -> list[str]:
             for column, (text, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in cells
+    ]
+
+
+def _cells(one: Row) -> list[str]:
+    return [
+        one.what,
+        f"{figure(one.value)} {one.unit}",
+        one.against or "",
+        f"{figure(one.peer)} {one.unit}" if one.peer is not None else "",
+        f"{one.ratio:.2f}" if one.ratio is not None else "",
+        one.target or "",
+        {True: "met", False: "MISSED", None: ""}[one.met],
     ]
 
 
@@ -122,9 +123,7 @@ def in_turn(makers: Mapping[str, Callable[[], float]], times: int) -> dict[str, 
 def cold(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:
     """Milliseconds from the start of a fresh process to its end. RuntimeError if it fails."""
     begin = time.perf_counter()
-    done = subprocess.run(
-        argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True)
     took = (time.perf_counter() - begin) * 1000
     if done.returncode != 0:
         raise RuntimeError(f"{argv[:4]} failed: {done.stderr.decode('utf-8', 'replace')[-500:]}")

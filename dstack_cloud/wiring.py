@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dstack_cloud.config import Config, client_key, owner
-from dstack_cloud.errors import InputError, NotFoundError, QuotaError
+from dstack_cloud.errors import DstackError, InputError, NotFoundError, QuotaError
 
 if TYPE_CHECKING:
     from dstack_cloud.catalog.fetch_aws import Access
+    from dstack_cloud.clouds.aws.cloud import AwsCloud
+    from dstack_cloud.clouds.aws.sessions import Sessions
     from dstack_cloud.clouds.base import Cloud
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from dstack_cloud.storage.base import Store
 
 CLOUDS = ("aws", "local")
+_SESSIONS: dict[object, Sessions] = {}
+_SESSIONS_LOCK = threading.Lock()
 
 
 def configured(config: Config) -> list[str]:
@@ -72,8 +77,12 @@ def open_cloud(config: Config, name: str) -> Cloud:
         from dstack_cloud.clouds.local import LocalCloud
 
         return LocalCloud(local_machines(), config.timers.no_job)
+    return _aws(config)
+
+
+def _aws(config: Config) -> AwsCloud:
     if config.aws is None:
-        raise _not_configured(config, name)
+        raise _not_configured(config, "aws")
     from dstack_cloud.clouds.aws.cloud import AwsCloud
 
     return AwsCloud(
@@ -84,8 +93,22 @@ def open_cloud(config: Config, name: str) -> Cloud:
         jump_host=config.aws.jump_host,
         image=config.aws.image,
         role=config.aws.role,
-        store_url=config.stores[name],
+        store_url=config.stores["aws"],
+        sessions=_sessions(config),
     )
+
+
+def _sessions(config: Config) -> Sessions:
+    """The clients of the configuration's profile: slow to make, so made once a process.
+
+    Once for each set of the SDK's variables, that is: they decide whom the clients speak to.
+    """
+    from dstack_cloud.clouds.aws.sessions import Sessions
+
+    profile = config.aws.profile if config.aws else None
+    key = (profile, frozenset((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+    with _SESSIONS_LOCK:
+        return _SESSIONS.setdefault(key, Sessions(profile))
 
 
 def open_store_of(config: Config, name: str) -> Store:
@@ -122,16 +145,31 @@ def open_tools(config: Config, name: str, report: Reporter) -> Tools:
     )
 
 
-def warm_up(name: str) -> None:
-    """Import what the cloud will need in the background, while the user's file is read."""
-    if name == "local":
-        return
+def warm_up(config: Config, name: str) -> None:
+    """Load what the plan will need in the background, while the user's file is read.
 
-    def load() -> None:
-        import boto3.session  # noqa: F401
-        import paramiko  # noqa: F401
+    What comes later (SSH) is loaded later: threads share one interpreter, and would only delay
+    the launch.
+    """
+    if name == "aws":
+        threading.Thread(target=_load_aws, args=(config,), daemon=True).start()
 
-    threading.Thread(target=load, daemon=True).start()
+
+def _load_aws(config: Config) -> None:
+    # Whatever is wrong with profile or region is told by the call that needs them.
+    with contextlib.suppress(DstackError):
+        _sessions(config).ec2(regions(config, "aws")[0])
+
+
+def ask_ahead(cloud: Cloud, offers: Sequence[Offer]) -> None:
+    """Ask for what a launch of the first offer's region must know; nothing is made or changed.
+
+    Worth calling as soon as there is a plan. What goes wrong is told by the launch.
+    """
+    from dstack_cloud.clouds.aws.cloud import AwsCloud
+
+    if isinstance(cloud, AwsCloud):
+        cloud.prepare([offer for offer in offers if offer.region == offers[0].region])
 
 
 def local_machines() -> Path:
@@ -202,9 +240,8 @@ def catalog_access(config: Config, cloud: str) -> Access:
         raise InputError(f"the catalog of '{cloud}' cannot be read live")
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.clouds.aws.errors import translated
-    from dstack_cloud.clouds.aws.sessions import Sessions
 
-    return Access(Sessions(config.aws.profile if config.aws else None).client, translated)
+    return Access(_sessions(config).client, translated)
 
 
 def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
@@ -221,9 +258,13 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     for _ in refresh(catalog, access, stale(catalog, request.regions)):
         pass
     plan = match(request, [catalog])
+    aws = _aws(config)
+    # Quotas and spot prices have nothing to do with each other: asked at the same time.
+    quotas = aws.pool.submit(aws.forbidden, plan.offers)
     if refresh_spot(catalog, access, plan.offers):
         plan = match(request, [catalog])
-    forbidden = _forbidden(config, plan.offers)
+    quotas.result()
+    forbidden = _by_place(aws.forbidden(plan.offers))
     if not forbidden:
         return plan
     allowed = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
@@ -237,13 +278,8 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     return allowed
 
 
-def _forbidden(config: Config, offers: Sequence[Offer]) -> dict[tuple[str, str, bool], str]:
-    """Machine, region and kind of the offers that the account's quotas rule out, and why."""
-    from dstack_cloud.clouds.aws.cloud import AwsCloud
-
-    cloud = open_cloud(config, "aws")
-    assert isinstance(cloud, AwsCloud)
+def _by_place(forbidden: Mapping[Offer, str]) -> dict[tuple[str, str, bool], str]:
+    """Machine, region and kind of the offers that are ruled out, and why."""
     return {
-        (offer.machine, offer.region, offer.spot): reason
-        for offer, reason in cloud.forbidden(offers).items()
+        (offer.machine, offer.region, offer.spot): reason for offer, reason in forbidden.items()
     }

@@ -22,9 +22,7 @@ def program() -> Path:
     with only_one("awscli"):
         if not done.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-            pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-            subprocess.run(
-                [*pip, "install", "--quiet", "awscli<2"], check=True, timeout=_INSTALL_S
-            )
+            pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+            subprocess.run([*pip, "install", "--quiet", "awscli<2"], check=True, timeout=_INSTALL_S)
             done.touch()
     return venv / "bin" / "aws"

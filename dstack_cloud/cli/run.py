@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
     from dstack_cloud.resources import ResourceRequest
-    from dstack_cloud.workflow.load import Workflows
+    from dstack_cloud.state.code import Code
     from dstack_cloud.workflow.workflow import Workflow
 
 
@@ -61,12 +62,13 @@ def run(
     """Run a workflow on a machine of its own, and end the machine."""
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
+    from dstack_cloud.ahead import ahead
     from dstack_cloud.cli.limits import limits_of
     from dstack_cloud.cli.requests import overridden
 
     config = configuration.load()
     clouds = wiring.chosen(config, cloud)
-    wiring.warm_up(clouds[0])
+    wiring.warm_up(config, clouds[0])
 
     from dstack_cloud.workflow.load import load_workflows
 
@@ -84,25 +86,31 @@ def run(
         report.warn("workflow", warning)
 
     from dstack_cloud.cli.planning import make_plan
+    from dstack_cloud.state.code import store_code
 
+    tools = None if dry_run else wiring.open_tools(config, clouds[0], report)
+    code = None
+    if tools and yes:
+        # Nobody will be asked, so the code may be on its way while the plan is made.
+        code = ahead(partial(store_code, tools.store, workflows.root))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_after is not None)
     budget = limits.check_budget(config, request, plan.offers[0])
     _show(chosen, request, spec.image, plan, budget, as_json)
-    if dry_run:
+    if tools is None:
         return 0
+    # While the user reads the plan.
+    wiring.ask_ahead(tools.cloud, plan.offers)
     _confirm(yes)
 
-    tools = wiring.open_tools(config, plan.offers[0].cloud, report)
-    outcome = _carry_out(
-        config, tools, workflows, chosen, request, plan, args or [], limits, detach
-    )
+    stored = code() if code else store_code(tools.store, workflows.root)
+    outcome = _carry_out(config, tools, stored, chosen, request, plan, args or [], limits, detach)
     return conclude(outcome, as_json)
 
 
 def _carry_out(
     config: Config,
     tools: Tools,
-    workflows: Workflows,
+    code: Code,
     workflow: Workflow,
     request: ResourceRequest,
     plan: Plan,
@@ -115,10 +123,8 @@ def _carry_out(
     from dstack_cloud.lifecycle.going import Going
     from dstack_cloud.lifecycle.submit import Submission, submit
     from dstack_cloud.retry import default
-    from dstack_cloud.state.code import store_code
 
     environment = workflow.common.environment or ()
-    packed = store_code(tools.store, workflows.root)
     submission = Submission(
         workflow=workflow.name,
         provider=workflow.common.provider,
@@ -135,7 +141,7 @@ def _carry_out(
         wait=limits.wait,
         secrets=workflow.secrets,
         private=frozenset(item.name for item in environment if item.value is None),
-        code=packed.key if packed.files else None,
+        code=code.key if code.files else None,
     )
     record, private = submit(tools, submission)
     return driver.run(tools, Going(record, Planner(config, plan), lambda: private), detach)

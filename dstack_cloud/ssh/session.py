@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import socket
 import time
@@ -19,7 +20,11 @@ _CHUNK = 1 << 18
 # 100 ms round trip could carry no more than 20 MB/s.
 _WINDOW = 8 << 20
 _KEEPALIVE_S = 5
-_CONNECT_S = 2.0
+# How long the machine's answer to the first packet is waited for, try by try: one that boots drops
+# packets, and the kernel would send the next only after a second. Every fourth try is patient, for
+# those who are far away.
+_CONNECT_S = (0.3, 0.3, 0.5, 2.0)
+_PAUSE_S = 0.03
 _HANDSHAKE_S = 15.0
 
 
@@ -122,9 +127,10 @@ def connect(endpoint: Endpoint, deadline_s: float) -> SshSession:
     the time is over, InputError for an unusable jump host.
     """
     deadline = time.monotonic() + deadline_s
+    patience = itertools.cycle(_CONNECT_S)
     while True:
         try:
-            return _connect_once(endpoint)
+            return _connect_once(endpoint, next(patience))
         except HostKeyMismatchError:
             raise
         except (OSError, EOFError, paramiko.SSHException) as error:
@@ -133,16 +139,16 @@ def connect(endpoint: Endpoint, deadline_s: float) -> SshSession:
                     f"no SSH connection to {endpoint.user}@{endpoint.address}: {error}",
                     "check that this network may reach port 22 there, or set 'jump_host'",
                 ) from error
-            time.sleep(0.05)
+            time.sleep(_PAUSE_S)
 
 
-def _connect_once(endpoint: Endpoint) -> SshSession:
+def _connect_once(endpoint: Endpoint, patience: float) -> SshSession:
     with contextlib.ExitStack() as cleanup:
         sock: paramiko.Channel | socket.socket
         if endpoint.jump_host:
             sock, close = _through(endpoint.jump_host, endpoint.address, endpoint.port)
         else:
-            plain = socket.create_connection((endpoint.address, endpoint.port), _CONNECT_S)
+            plain = socket.create_connection((endpoint.address, endpoint.port), patience)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock, close = plain, plain.close
         cleanup.callback(close)

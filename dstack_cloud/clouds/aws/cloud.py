@@ -42,6 +42,7 @@ class AwsCloud:
         role: str | None = None,
         store_url: str | None = None,
         environ: Mapping[str, str] | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         given = {"role": role, "environ": environ}
         self.settings = Settings(
@@ -54,7 +55,7 @@ class AwsCloud:
             store_url=store_url,
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
-        self.sessions = Sessions(profile)
+        self.sessions = sessions or Sessions(profile)
         self._reach = Reach(public_ip, jump_host)
         self._prepared: dict[str, Prepared] = {}
         self._known_limits: dict[str, quotas.Limits] = {}

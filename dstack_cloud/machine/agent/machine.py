@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .beat import beat
 from .credentials import CredentialSource
 from .errors import StoreError
 from .note import note
@@ -22,11 +23,6 @@ from .web import Web
 # A container's own end and the copy of its artifacts may go on this long after max_duration
 # before the timer takes the agent for stuck.
 SAVING = 3 * 3600
-
-
-def beat(paths: Paths) -> None:
-    """A sign of life: the uptime in whole seconds. A shell reads it."""
-    write(paths.heartbeat, b"%d\n" % uptime())
 
 
 def limit(paths: Paths, seconds: float) -> None:

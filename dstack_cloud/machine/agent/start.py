@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from .machine import beat
+from .beat import beat
 from .paths import Paths, read_json, write, write_json
 from .watch import admit
 

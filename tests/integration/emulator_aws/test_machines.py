@@ -178,3 +178,13 @@ def test_several_machines_are_one_reservation(ec2: Any, image: str) -> None:
     assert len(set(ids)) == 3
     found = ec2.describe_instances(InstanceIds=ids)["Reservations"]
     assert [r["ReservationId"] for r in found] == [answer["ReservationId"]]
+
+
+def test_a_key_pair_must_exist(ec2: Any, image: str) -> None:
+    asked = {"ImageId": image, "InstanceType": "m5.large", "MinCount": 1, "MaxCount": 1}
+    code, _ = code_of(ec2.run_instances, **asked, KeyName="nobody-has-it")
+    assert code == "InvalidKeyPair.NotFound"
+    ec2.create_key_pair(KeyName="mine", KeyType="ed25519")
+    instance_id = launch(ec2, image, KeyName="mine")
+    assert describe(ec2, instance_id)["KeyName"] == "mine"
+    ec2.terminate_instances(InstanceIds=[instance_id])

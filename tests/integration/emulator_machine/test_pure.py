@@ -139,6 +139,19 @@ def test_metadata_is_a_tree():
     assert public["meta-data/public-ipv4"] == "10.213.4.9"
 
 
+def test_the_listing_of_keys_is_a_text_of_its_own():
+    """As EC2's: `0=NAME`, which is what cloud-init reads, beside the key below `0/`."""
+    keys = {
+        "meta-data/public-keys": "0=mine",
+        "meta-data/public-keys/0/openssh-key": "ssh-ed25519 A",
+    }
+    served = imds.Served(spec(metadata=keys), "10.213.4.9", datetime.now(UTC))
+    leaves = imds.leaves(served)
+    listing = (imds.directory(list(leaves), "meta-data") or "").split("\n")
+    assert [one for one in listing if one.startswith("public-keys")] == ["public-keys/"]
+    assert leaves["meta-data/public-keys"] == "0=mine"
+
+
 def test_nvidia_smi_knows_its_gpus():
     def ask(*words: str) -> list[str]:
         argv = ["sh", "-c", nvidia.smi("Tesla V100", 2), "nvidia-smi", *words]

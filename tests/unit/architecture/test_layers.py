@@ -15,7 +15,7 @@ LAYERS = [
     ["state", "match", "rates", "cost", "retry", "ssh", "machine", "workflow"],
     ["clouds.base", "storage.base", "catalog", "config", "config_save"],
     ["resources", "spec"],
-    ["units", "nearest", "yaml_lines"],
+    ["units", "nearest", "yaml_lines", "ahead"],
     ["errors"],
 ]
 LAYER_OF = {f"dstack_cloud.{name}": i for i, layer in enumerate(LAYERS) for name in layer}
