@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,7 +81,6 @@ def _facts(tools: Tools, row: RunRow) -> dict[str, Any]:
     status = attempts.read_status(tools.store, row.run, attempt) if attempt else None
     bill = bill_of(row.run, row.workflow, row.state, records)
     cost = bill.cost.cost if had_machine else None
-    sync = (status or {}).get("sync") or {}
     return {
         "run": row.run,
         "workflow": row.workflow,
@@ -88,11 +88,24 @@ def _facts(tools: Tools, row: RunRow) -> dict[str, Any]:
         "attempt": attempt,
         "exit_code": end["exit_code"] if end else None,
         "cost": f"{cost:.4f}" if cost is not None else None,
-        "sync": {
-            "behind": int(sync.get("behind") or 0),
-            "last_ok": sync.get("last_ok"),
-            "error": sync.get("error"),
-        },
+        "sync": _sync(status or {}, end or {}),
+    }
+
+
+def _sync(status: Mapping[str, Any], end: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the store is behind: by the agent's last word, or by what it stored at the end."""
+    if artifacts := end.get("artifacts"):
+        missing = [item for item in artifacts if not item["stored"]]
+        return {
+            "behind": sum(int(item["bytes"]) for item in missing),
+            "last_ok": None if missing else end["ended_at"],
+            "error": "; ".join(f"{item['path']}: {item['error']}" for item in missing) or None,
+        }
+    sync = status.get("sync") or {}
+    return {
+        "behind": int(sync.get("behind") or 0),
+        "last_ok": sync.get("last_ok"),
+        "error": sync.get("error"),
     }
 
 
