@@ -13,7 +13,10 @@ from dstack_cloud.config import Config, client_key, owner
 from dstack_cloud.errors import DstackError, InputError, NotFoundError, QuotaError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dstack_cloud.catalog.fetch_aws import Access
+    from dstack_cloud.catalog.models import SpotChange
     from dstack_cloud.clouds.aws.cloud import AwsCloud
     from dstack_cloud.clouds.aws.sessions import Sessions
     from dstack_cloud.clouds.base import Cloud
@@ -242,6 +245,22 @@ def catalog_access(config: Config, cloud: str) -> Access:
     from dstack_cloud.clouds.aws.errors import translated
 
     return Access(_sessions(config).client, translated)
+
+
+def spot_history(
+    config: Config, wanted: Mapping[str, Sequence[str]], start: datetime, end: datetime
+) -> list[SpotChange]:
+    """How spot prices on AWS moved: region -> machine types in, changes out, oldest first.
+
+    Raises what the cloud raises.
+    """
+    from dstack_cloud.catalog import fetch_aws
+
+    access = catalog_access(config, "aws")
+    found: list[SpotChange] = []
+    for region, types in wanted.items():
+        found += fetch_aws.spot_history(access, region, types, start, end)
+    return found
 
 
 def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:

@@ -15,11 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
-from dstack_cloud.catalog.models import MachineType, Place
+from dstack_cloud.catalog.models import MachineType, Place, SpotChange
 from dstack_cloud.catalog.specs_aws import machine_type
 from dstack_cloud.errors import AccessError, DstackError, TryAgainError
 from dstack_cloud.units import utc_now
@@ -118,6 +118,34 @@ def spot_prices(access: Access, region: str, types: Sequence[str]) -> SpotPrices
         if _is_zone(row["AvailabilityZone"], region):
             prices[row["InstanceType"]][row["AvailabilityZone"]] = Decimal(row["SpotPrice"])
     return prices
+
+
+def spot_history(
+    access: Access, region: str, types: Sequence[str], start: datetime, end: datetime
+) -> list[SpotChange]:
+    """How the spot prices of some types moved in a region's zones, oldest first.
+
+    The price in force at ``start`` is among them: EC2 tells the last change before it, too. It
+    remembers 90 days (docs.aws.amazon.com/AWSEC2/latest/APIReference/
+    API_DescribeSpotPriceHistory.html).
+    """
+    with access.guard("reading the history of spot prices", region):
+        client = access.client("ec2", region)
+        pages = client.get_paginator("describe_spot_price_history").paginate(
+            StartTime=start, EndTime=end, InstanceTypes=list(types), **_SPOT
+        )
+        rows = [row for page in pages for row in page["SpotPriceHistory"]]
+    found = [
+        SpotChange(
+            row["InstanceType"],
+            row["AvailabilityZone"],
+            row["Timestamp"].astimezone(UTC),
+            Decimal(row["SpotPrice"]),
+        )
+        for row in rows
+        if _is_zone(row["AvailabilityZone"], region)
+    ]
+    return sorted(found, key=lambda change: change.since)
 
 
 def on_demand_prices(access: Access, region: str) -> dict[str, Decimal]:

@@ -6,6 +6,7 @@ read at every start.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -43,6 +44,15 @@ class Place(NamedTuple):
     zones: tuple[str, ...] = ()
     on_demand: Decimal | None = None
     spot: tuple[tuple[str, Decimal], ...] = ()
+
+
+class SpotChange(NamedTuple):
+    """A spot price (USD an hour) of a machine type in a zone, in force from ``since`` on."""
+
+    machine: str
+    zone: str
+    since: datetime
+    price: Decimal
 
 
 class Wanted(NamedTuple):

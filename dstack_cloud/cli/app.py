@@ -11,6 +11,7 @@ from dstack_cloud.cli.artifacts import artifacts
 from dstack_cloud.cli.attach import attach
 from dstack_cloud.cli.catalog import catalog
 from dstack_cloud.cli.check import check
+from dstack_cloud.cli.cost import cost
 from dstack_cloud.cli.gc import gc
 from dstack_cloud.cli.init import init
 from dstack_cloud.cli.logs import logs
@@ -56,6 +57,7 @@ app.command()(attach)
 app.command()(ssh)
 app.command()(stop)
 app.add_typer(artifacts, name="artifacts")
+app.command()(cost)
 app.command()(gc)
 app.add_typer(catalog, name="catalog")
 

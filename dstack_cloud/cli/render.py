@@ -74,7 +74,7 @@ class TerminalReporter:
 
     def working(self, step: str, detail: str = "") -> None:
         if self._live:
-            width = _columns() - 1
+            width = columns() - 1
             self._write(f"· {step:<{_STEP_WIDTH}} {detail}"[:width], replaceable=True)
 
     def done(self, step: str, detail: str = "", seconds: float | None = None) -> None:
@@ -91,7 +91,7 @@ class TerminalReporter:
     def opened(self, run: str) -> None:
         title = f"─ {run} "
         tail = " Ctrl-C detaches, the run goes on ─"
-        fill = "─" * max(1, min(_columns(), 80) - len(title) - len(tail))
+        fill = "─" * max(1, min(columns(), 80) - len(title) - len(tail))
         self._write(coloured(title + fill + tail, "dim", sys.stderr))
 
     def output(self, data: bytes) -> None:
@@ -107,7 +107,7 @@ class TerminalReporter:
         if not self._at_line_start and sys.stdout.isatty():
             say()
         self._at_line_start = True
-        self._write(coloured("─" * min(_columns(), 80), "dim", sys.stderr))
+        self._write(coloured("─" * min(columns(), 80), "dim", sys.stderr))
 
     def _write(self, line: str, replaceable: bool = False) -> None:
         self._clear()
@@ -144,7 +144,8 @@ class QuietReporter:
         """Not shown."""
 
 
-def _columns() -> int:
+def columns() -> int:
+    """The terminal's width, 80 where there is none."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns
     except OSError:

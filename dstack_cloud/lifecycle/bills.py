@@ -17,6 +17,8 @@ from dstack_cloud.state.runs import RunState
 from dstack_cloud.storage.base import Store
 from dstack_cloud.units import parse_time, utc_now
 
+_NOTHING = Cost(*[Decimal(0)] * 5)
+
 Moves = Callable[[Machine, datetime, datetime], Sequence[tuple[datetime, Decimal]]]
 """The spot prices in force for a machine between two moments, oldest first; none if not known."""
 
@@ -26,7 +28,8 @@ class AttemptBill:
     """One attempt: asked for at ``asked_at``, on the bill from ``started_at`` to ``ended_at``.
 
     ``machine`` and ``started_at`` are None where no machine was had: that costs nothing.
-    ``ended_at`` is None while it lasts; ``reason`` says how it ended.
+    ``ended_at`` is None while it lasts; ``reason`` says how it ended. ``regions`` and ``planned``
+    (machine types) are what was asked for.
     """
 
     number: int
@@ -36,6 +39,8 @@ class AttemptBill:
     ended_at: datetime | None
     reason: str | None
     cost: Cost
+    regions: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,15 +97,24 @@ def run_cost(store: Store, run: str) -> Cost:
 
 
 def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
-    asked = parse_time(str(record.intent["at"]))
     end = record.end or {}
     ended = parse_time(str(end["ended_at"])) if end.get("ended_at") else None
-    reason = str(end["reason"]) if end else None
-    if record.machine is None:
-        return AttemptBill(record.number, asked, None, None, ended, reason, Cost(*[Decimal(0)] * 5))
-    machine, _ = machine_from_json(record.machine)
-    prices: Sequence[tuple[datetime, Decimal]] = ()
-    if moves is not None and machine.spot and machine.launched_at is not None:
-        prices = moves(machine, machine.launched_at, ended or utc_now())
-    cost = attempt_cost(machine, end, prices)
-    return AttemptBill(record.number, asked, machine, machine.launched_at, ended, reason, cost)
+    machine, started, cost = None, None, _NOTHING
+    if record.machine is not None:
+        machine, _ = machine_from_json(record.machine)
+        started = machine.launched_at
+        prices: Sequence[tuple[datetime, Decimal]] = ()
+        if moves is not None and machine.spot and started is not None:
+            prices = moves(machine, started, ended or utc_now())
+        cost = attempt_cost(machine, end, prices)
+    return AttemptBill(
+        number=record.number,
+        asked_at=parse_time(str(record.intent["at"])),
+        machine=machine,
+        started_at=started,
+        ended_at=ended,
+        reason=str(end["reason"]) if end else None,
+        cost=cost,
+        regions=tuple(record.intent.get("regions") or ()),
+        planned=tuple(record.intent.get("machines") or ()),
+    )
