@@ -20,6 +20,7 @@ from moto_fixtures.aws.emulator import Emulator
 from moto_fixtures.aws.http import Server
 from moto_fixtures.aws.regions import warm
 from moto_fixtures.control import PREFIX, Control
+from moto_fixtures.machine.paths import state_dir
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_STORE = "dstack-cloud-demo"
@@ -63,7 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.stub:
         from moto_fixtures.machine.stub import StubMachines
 
-        emulator.use(StubMachines(emulator.instances.on_exit))
+        emulator.use(
+            StubMachines(
+                emulator.instances.on_exit,
+                # Without the rights that namespaces need, machines are states alone.
+                emulator.identities.machine_credentials if os.geteuid() == 0 else None,
+                state_dir(options.name) / "machines",
+            )
+        )
     else:
         from moto_fixtures.machine.docker_machines import DockerMachines
         from moto_fixtures.machine.network import Network

@@ -44,7 +44,7 @@ class Emulator:
         self.quotas = Quotas()
         self.spot_prices = SpotPrices(self.clock)
         self.instances = Instances(self.clock)
-        self.identities = Identities(self.clock, self.instances.at_address)
+        self.identities = Identities(self.clock)
         self.authority = Authority()
 
     def use(self, machines: Machines) -> None:

@@ -23,7 +23,8 @@ _HEADER = "X-aws-ec2-metadata-token"
 _TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 _DEFAULT_TTL = 64
 
-Credentials = Callable[[str], dict[str, str]]
+Credentials = Callable[[str, str], dict[str, str]]
+"""Role and machine to the keys and the token that the machine is given."""
 
 
 class MetadataServer(ThreadingHTTPServer):
@@ -78,7 +79,7 @@ class MetadataServer(ThreadingHTTPServer):
             return machine.spec.user_data or None
         role = imds.role_path(machine.spec)
         if role is not None and path == role:
-            given = self._credentials(cast(str, machine.spec.role))
+            given = self._credentials(cast(str, machine.spec.role), machine.spec.id)
             return imds.credentials_text(given, datetime.now(UTC)).encode()
         found = imds.leaves(machine)
         if path in found:

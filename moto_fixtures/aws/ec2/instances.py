@@ -45,7 +45,6 @@ class Instances:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._regions: dict[str, str] = {}
-        self._addresses: dict[str, str] = {}
         self._ending: dict[str, tuple[str, Reason]] = {}
         self._interrupting: set[str] = set()
         self.gone = threading.Condition()
@@ -54,10 +53,6 @@ class Instances:
         """Serialises the calls to moto's EC2 of one region, which is not made for threads."""
         with self._guard:
             return self._locks.setdefault(region, threading.RLock())
-
-    def at_address(self, address: str) -> str | None:
-        """The instance whose machine has this address."""
-        return self._addresses.get(address)
 
     def find(self, instance_id: str) -> Any:
         """moto's instance; InvalidInstanceID.NotFound where there is none."""
@@ -120,7 +115,6 @@ class Instances:
             raise AwsError(
                 "InternalError", f"the emulated machine failed to start: {error}"
             ) from error
-        self._addresses[address] = instance.id
         _set_address(instance, address, spec.public)
         return instance
 
@@ -178,9 +172,6 @@ class Instances:
             instance.stop()
         _explain(instance, reason, self._clock.now())
         close_spot_request(instance, reason)
-        for address, instance_id in list(self._addresses.items()):
-            if instance_id == instance.id:
-                del self._addresses[address]
         with self._guard:
             self._ending.pop(instance.id, None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -137,10 +136,9 @@ def _region_of(instance_id: str) -> str:
 class Identities:
     """Tells principals by their keys, and hands out the credentials of machines."""
 
-    def __init__(self, clock: Clock, machine_at: Callable[[str], str | None]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._machine_at = machine_at
-        self._machine_keys: set[str] = set()
+        self._machine_keys: dict[str, str] = {}
 
     def identify(self, call: Call) -> Principal:
         """Raises the service's own AwsError for unknown, wrong or expired credentials."""
@@ -176,23 +174,20 @@ class Identities:
             raise expired_token(protocol, call.service)
         if not signature_holds(call, session.secret_access_key):
             raise bad_signature(protocol, call.service)
-        machine = None
-        if session.access_key_id in self._machine_keys:
-            machine = self._machine_at(call.peer)
-        return _of_session(session, machine)
+        return _of_session(session, self._machine_keys.get(session.access_key_id))
 
-    def machine_credentials(self, role_name: str) -> dict[str, str]:
+    def machine_credentials(self, role_name: str, machine_id: str) -> dict[str, str]:
         """What the metadata service gives a machine: keys and token, good for six hours."""
         role = backends.iam().get_role(role_name)
         session = backends.sts().assume_role(
             region_name="us-east-1",
-            role_session_name="machine",
+            role_session_name=machine_id,
             role_arn=role.arn,
             policy="",
             duration=6 * 3600,
             external_id="",
         )
-        self._machine_keys.add(session.access_key_id)
+        self._machine_keys[session.access_key_id] = machine_id
         return {
             "AccessKeyId": session.access_key_id,
             "SecretAccessKey": session.secret_access_key,

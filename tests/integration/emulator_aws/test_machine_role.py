@@ -88,7 +88,7 @@ def send(aws: Aws, source: str, key: dict[str, str], **form: str) -> tuple[int, 
 def test_a_machine_ends_itself_and_no_other(emulator: tuple[Emulator, Aws]) -> None:
     inner, aws = emulator
     mine, other = launch(aws), launch(aws)
-    key = inner.identities.machine_credentials(ROLE)
+    key = inner.identities.machine_credentials(ROLE, mine["InstanceId"])
     source = mine["PrivateIpAddress"]
     terminate = {"Action": "TerminateInstances"}
     status, text = send(aws, source, key, **terminate, **{"InstanceId.1": other["InstanceId"]})
@@ -112,7 +112,7 @@ def test_a_machine_that_lost_its_tag_may_not_even_end_itself(
     inner, aws = emulator
     mine = launch(aws)
     aws.client("ec2").delete_tags(Resources=[mine["InstanceId"]], Tags=MARK)
-    key = inner.identities.machine_credentials(ROLE)
+    key = inner.identities.machine_credentials(ROLE, mine["InstanceId"])
     form = {"Action": "TerminateInstances", "InstanceId.1": mine["InstanceId"]}
     status, _ = send(aws, mine["PrivateIpAddress"], key, **form)
     assert status == 403

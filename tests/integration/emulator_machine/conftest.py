@@ -183,7 +183,7 @@ def start_world(name: str) -> World:
     registry.start(net)
     exits: queue.Queue[tuple[str, str]] = queue.Queue()
 
-    def credentials(role: str) -> dict[str, str]:
+    def credentials(role: str, machine: str) -> dict[str, str]:
         return {
             "AccessKeyId": f"ASIA-{role}",
             "SecretAccessKey": "secret",

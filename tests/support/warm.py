@@ -1,0 +1,90 @@
+"""The command line, forked off a process that has imported all of it.
+
+A test of a hundred cases would spend most of its time on imports. Everything after them is the
+program as it is: a process of its own, its own environment, and it can be killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "boto3.session",
+        "obstore.store",
+        "paramiko",
+        "dstack_cloud.cli.app",
+        "dstack_cloud.cli.planning",
+        "dstack_cloud.cli.plan_table",
+        "dstack_cloud.catalog.update",
+        "dstack_cloud.clouds.aws.cloud",
+        "dstack_cloud.lifecycle.driver",
+        "dstack_cloud.lifecycle.leftovers",
+        "dstack_cloud.lifecycle.submit",
+        "dstack_cloud.ssh.session",
+        "dstack_cloud.state.code",
+        "dstack_cloud.storage.s3",
+        "dstack_cloud.wiring",
+        "dstack_cloud.workflow.load",
+        "dstack_cloud_providers.docker",
+    ]
+)
+
+
+def begin(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> ForkServerProcess:
+    """Start ``dstack-cloud WORDS`` in a folder; what it writes goes to ``output`` (.out, .err)."""
+    process = _CONTEXT.Process(target=_main, args=(words, folder, dict(environ), output))
+    process.start()
+    return process
+
+
+def run(
+    *words: str, folder: Path, environ: Mapping[str, str], output: Path, seconds: float = 120
+) -> int:
+    """Run it to its end; the exit code."""
+    process = begin(*words, folder=folder, environ=environ, output=output)
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError(f"{' '.join(words)} took more than {seconds:.0f} s")
+    return process.exitcode
+
+
+def ask(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> Any:
+    """The JSON document that it prints; AssertionError with its words where it fails."""
+    code = run(*words, "--json", folder=folder, environ=environ, output=output)
+    text = output.with_suffix(".out").read_text()
+    assert code == 0, text + output.with_suffix(".err").read_text()
+    return json.loads(text)
+
+
+def _main(
+    words: tuple[str, ...], folder: Path, environ: dict[str, str], output: Path
+) -> None:  # pragma: no cover - in another process
+    for number, suffix in ((1, ".out"), (2, ".err")):
+        with output.with_suffix(suffix).open("wb") as file:
+            os.dup2(file.fileno(), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    os.chdir(folder)
+    sys.argv = ["dstack-cloud", *words]
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    from dstack_cloud.cli.app import main
+
+    try:
+        main()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
