@@ -16,6 +16,7 @@ from dstack_cloud.cli.gc import gc
 from dstack_cloud.cli.init import init
 from dstack_cloud.cli.logs import logs
 from dstack_cloud.cli.offers import offers
+from dstack_cloud.cli.plain import spare_conversions
 from dstack_cloud.cli.ps import ps
 from dstack_cloud.cli.run import run
 from dstack_cloud.cli.ssh import ssh
@@ -66,6 +67,7 @@ def main() -> None:
     """The program. Exits with the contract's code; a traceback never reaches the user."""
     as_json = "--json" in sys.argv[: _end_of_options(sys.argv)]
     try:
+        spare_conversions()
         code = app(standalone_mode=False)
     except DstackError as error:
         _fail(error, as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,6 +56,8 @@ def ps(
 
 
 def _rows(tools: Tools, ended: int | None) -> list[dict[str, Any]]:
+    from concurrent.futures import ThreadPoolExecutor
+
     from dstack_cloud.lifecycle.recover import reconcile
     from dstack_cloud.state.runs import listing
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from typing import Annotated
 
 import typer
@@ -21,6 +20,8 @@ def ssh(
     ] = None,
 ) -> int:
     """Open a shell on a run's machine, or run a command there."""
+    import tempfile
+
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
     from dstack_cloud.lifecycle.join import find, join
