@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -120,14 +121,20 @@ def in_turn(makers: Mapping[str, Callable[[], float]], times: int) -> dict[str, 
     return found
 
 
-def cold(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:
-    """Milliseconds from the start of a fresh process to its end. RuntimeError if it fails."""
+def cold(argv: Sequence[str], env: Mapping[str, str] | None = None, *, busy: bool = False) -> float:
+    """Milliseconds from the start of a fresh process to its end. RuntimeError if it fails.
+
+    With ``busy`` those of the processor that it took: what other load on the machine changes least.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
     done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True)
     took = (time.perf_counter() - begin) * 1000
     if done.returncode != 0:
         raise RuntimeError(f"{argv[:4]} failed: {done.stderr.decode('utf-8', 'replace')[-500:]}")
-    return took
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used * 1000 if busy else took
 
 
 def median(values: Sequence[float]) -> float:
