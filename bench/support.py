@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -66,6 +67,8 @@ def row(
 
 def main(measure: Callable[[], list[Row]]) -> None:
     """Measure and print: a table, or with ``--json`` the document."""
+    # What was started is taken away, however this one ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = measure()
     if "--json" in sys.argv[1:]:
         print(json.dumps([asdict(one) for one in rows], ensure_ascii=False))
