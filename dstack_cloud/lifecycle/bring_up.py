@@ -13,7 +13,7 @@ from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.finish import confirm_gone
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
-from dstack_cloud.lifecycle.join import find, join
+from dstack_cloud.lifecycle.join import find, join_if_possible
 from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.start import start
@@ -36,7 +36,9 @@ class Held:
     launched: Launched | None
 
 
-def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session] | None:
+def bring_up(
+    tools: Tools, going: Going, held: Held
+) -> tuple[Following, Session | None] | None:
     """Connect and start the job; None when the attempt has ended before it got that far.
 
     A failure or Ctrl-C before the job has started ends the machine and, where it was the first
@@ -89,7 +91,7 @@ def _connect(tools: Tools, launched: Launched) -> tuple[Session, Launched]:
     return session, Launched(machine, launched.host_key)
 
 
-def _others(tools: Tools, run: str, attempt: int) -> tuple[Following, Session] | None:
+def _others(tools: Tools, run: str, attempt: int) -> tuple[Following, Session | None] | None:
     """The machine that another client launches, once it is on record."""
     tools.report.working("waiting", f"another client launches attempt {attempt}")
     while True:
@@ -97,7 +99,7 @@ def _others(tools: Tools, run: str, attempt: int) -> tuple[Following, Session] |
         if found.attempt != attempt or found.end is not None:
             return None
         if found.target is not None:
-            return found.target, join(tools, found)[0]
+            return found.target, join_if_possible(tools, found)
         reconcile(tools, run)
         time.sleep(_POLL_S)
 

@@ -72,7 +72,8 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
             held = _after_loss(tools, going, held, error)
             continue
         if detach and reached is not None:
-            reached[1].close()
+            if reached[1] is not None:
+                reached[1].close()
             return Outcome(name, held.attempt, None, 0)
         if reached is None:
             end = end_of(tools, name, held.attempt)
@@ -91,7 +92,7 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
 
 
 def _follow(
-    tools: Tools, going: Going, target: Following, session: Session
+    tools: Tools, going: Going, target: Following, session: Session | None
 ) -> tuple[Mapping[str, Any], Successor]:
     progress = Progress(tools.report, target.run)
     successor = Successor(tools, going, target)

@@ -1,7 +1,8 @@
 """Following an attempt: log bytes from an offset, over and over, until its end.
 
 A connection that breaks loses and repeats nothing: the next one asks from the first byte that has
-not been received whole. When the machine cannot be reached any more, the store tells the rest.
+not been received. While the machine cannot be reached, the store tells what it has: it holds the
+same bytes at the same offsets.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dstack_cloud.clouds.base import Machine, MachineState
-from dstack_cloud.errors import UnreachableError
+from dstack_cloud.errors import TryAgainError, UnreachableError
 from dstack_cloud.lifecycle.frames import FrameParser
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.recover import reconcile
@@ -22,10 +23,13 @@ from dstack_cloud.machine.push import agent_argv
 from dstack_cloud.ssh.base import AgentHome, ConnectionLostError, Session
 from dstack_cloud.state import attempts, logs
 
-# The agent sends a frame at least every few seconds: longer silence means a dead connection.
-_SILENCE_S = 12.0
+# The agent's `follow` sends a frame every 4 s at the latest, whatever the job does: longer
+# silence is a dead connection. A machine that died must be told of within 15 s.
+_SILENCE_S = 10.0
 _RECONNECT_S = 5.0
 _PAUSE_S = 1.0
+# A caller without a network reaches neither cloud nor store: so long it may take to come back.
+_PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -52,54 +56,73 @@ def follow(
     """Follow from ``offset`` (a byte of the log file) to the end; answers ``end.json``.
 
     ``session`` is used first if given, and closed. A machine that ended without a word is put on
-    record as lost. Raises what the cloud and the store raise.
+    record as lost. Raises what the cloud and the store raise; a passing error only once there was
+    nothing else for ten minutes.
     """
+    deadline = time.monotonic() + _PATIENCE_S
     while True:
         if session is not None:
-            try:
-                offset, end = _follow_once(session, tools.reach.home(target.machine), offset, watch)
-                if end is not None:
-                    return end
-            except ConnectionLostError:
-                pass
-            finally:
-                session.close()
-        end = attempts.read_end(tools.store, target.run, target.attempt)
-        if end is not None:
-            for chunk in logs.read_attempt(tools.store, target.run, target.attempt, offset):
-                watch.log(chunk.data)
-            return end
-        session, target = _again(tools, target)
+            begun = time.monotonic()
+            offset, end = _follow_once(session, tools.reach.home(target.machine), offset, watch)
+            if end is not None:
+                return end
+            tools.report.working("reconnecting", target.machine.id)
+            # One that breaks at once must not become a hammer.
+            time.sleep(max(0.0, begun + _PAUSE_S - time.monotonic()))
+        try:
+            end = attempts.read_end(tools.store, target.run, target.attempt)
+            if end is not None:
+                _from_store(tools, target, offset, watch)
+                return end
+            session, target = _again(tools, target)
+            if session is None:
+                offset = _from_store(tools, target, offset, watch)
+            deadline = time.monotonic() + _PATIENCE_S
+        except TryAgainError:
+            if time.monotonic() > deadline:
+                raise
+            session = None
+            time.sleep(_PAUSE_S)
 
 
 def _follow_once(
     session: Session, home: AgentHome, offset: int, watch: Watch
 ) -> tuple[int, dict[str, Any] | None]:
+    """Follow until the end or until the connection breaks: how far it got, and the end if it
+    came. Closes the session."""
     argv = agent_argv("follow", "--offset", str(offset), root=home.root, python=home.python)
-    stream = session.stream([*home.prefix, *argv])
     parser = FrameParser()
     try:
-        while True:
-            data = stream.read(_SILENCE_S)
-            if data is None:
-                raise ConnectionLostError("the machine has gone silent")
-            if not data:
-                return offset, None
-            for kind, payload in parser.feed(data):
-                if kind == "log":
-                    watch.log(payload)
-                    offset += len(payload)
-                elif kind == "status":
-                    watch.status(json.loads(payload))
-                elif kind == "end":
-                    return offset, dict(json.loads(payload))
+        stream = session.stream([*home.prefix, *argv])
+        try:
+            while data := stream.read(_SILENCE_S):
+                for kind, payload in parser.feed(data):
+                    if kind == "log":
+                        watch.log(payload)
+                        offset += len(payload)
+                    elif kind == "status":
+                        watch.status(json.loads(payload))
+                    elif kind == "end":
+                        return offset, dict(json.loads(payload))
+        finally:
+            stream.close()
+    except ConnectionLostError:
+        pass
     finally:
-        stream.close()
+        session.close()
+    return offset, None
+
+
+def _from_store(tools: Tools, target: Following, offset: int, watch: Watch) -> int:
+    """Tell what the store has beyond ``offset``; answers where that ends."""
+    for chunk in logs.read_attempt(tools.store, target.run, target.attempt, offset):
+        watch.log(chunk.data)
+        offset = chunk.end
+    return offset
 
 
 def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
     """One try to get back: a session, or None after a pause. A machine that is gone is an end."""
-    tools.report.working("reconnecting", target.machine.id)
     machine = tools.cloud.machine(target.machine.region, target.machine.id)
     if machine is None or machine.state in (MachineState.GONE, MachineState.STOPPED):
         # Its last words may have reached the store between the two looks.
@@ -109,9 +132,11 @@ def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
         return None, target
     recorded = attempts.read_machine(tools.store, target.run, target.attempt)
     host_key = machine_from_json(recorded)[1] if recorded else target.host_key
-    target = Following(target.run, target.attempt, machine, host_key)
+    target = replace(target, machine=machine, host_key=host_key)
     try:
         return tools.reach.session(machine, host_key, _RECONNECT_S), target
     except UnreachableError:
+        # A laptop that has moved calls from another address, which is not let in yet.
+        tools.cloud.admit(machine)
         time.sleep(_PAUSE_S)
         return None, target

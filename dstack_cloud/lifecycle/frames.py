@@ -1,7 +1,7 @@
 """The frames in which the agent's ``follow`` answers, as they come off the wire.
 
 A frame is one line ``<kind> <n>`` and then n bytes. Kinds: ``log`` (bytes of the log file),
-``status`` and ``end`` (JSON).
+``status`` and ``end`` (JSON), ``beat`` (nothing: a sign of life).
 """
 
 from __future__ import annotations

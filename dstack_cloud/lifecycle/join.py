@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dstack_cloud.clouds.base import Machine
-from dstack_cloud.errors import NotFoundError, UnreachableError
+from dstack_cloud.errors import MachineLostError, NotFoundError, UnreachableError
 from dstack_cloud.lifecycle.connection import still_there
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.machine_record import machine_from_json
@@ -64,3 +64,18 @@ def join(tools: Tools, found: Found) -> tuple[Session, Machine]:
         if again.target is None or again.target.host_key == found.target.host_key:
             raise
         return tools.reach.session(machine, again.target.host_key, _CONNECT_S), machine
+
+
+def join_if_possible(tools: Tools, found: Found) -> Session | None:
+    """A session, or None where following must do without one for now.
+
+    A machine that is ending may have ended well between two looks, and one that cannot be reached
+    from here still has its log on the way to the store: `follow` finds out.
+    """
+    try:
+        return join(tools, found)[0]
+    except MachineLostError:
+        return None
+    except UnreachableError as error:
+        tools.report.warn("connecting", error.message, "the log comes from the store meanwhile")
+        return None

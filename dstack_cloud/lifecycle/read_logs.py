@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dstack_cloud.errors import UnreachableError
 from dstack_cloud.lifecycle.follow import Watch, follow
-from dstack_cloud.lifecycle.join import Found, find, join
+from dstack_cloud.lifecycle.join import Found, find, join_if_possible
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
-from dstack_cloud.ssh.base import Session
+from dstack_cloud.ssh.base import ConnectionLostError, Session
 from dstack_cloud.state import logs
 from dstack_cloud.state.cri import Line, Lines, Output
+
+_SILENCE_S = 10.0
 
 
 def print_logs(
@@ -21,39 +22,53 @@ def print_logs(
     """Write the output of all attempts in order; ``following`` goes on until the run's end."""
     reconcile(tools, run)
     found = find(tools, run)
-    decode = _decoder(timestamps)
+    text = _Stamped() if timestamps else Output()
     attempt, offset = 1, 0
     for chunk in logs.read_log(tools.store, run):
         if chunk.attempt != attempt:
-            attempt, decode = chunk.attempt, _decoder(timestamps)
-        write(decode(chunk.data))
+            write(text.finish())
+            attempt = chunk.attempt
+        write(text.feed(chunk.data))
         offset = chunk.end
     if attempt != found.attempt:
-        offset, decode = 0, _decoder(timestamps)
-    if found.end is not None or found.target is None:
-        return
-    watch = Watch(lambda data: write(decode(data)), _ignore)
-    try:
-        session, _ = join(tools, found)
-    except UnreachableError:
-        if not following:
-            # What has reached the store was shown; a machine that can't be reached adds nothing.
-            return
-        raise
+        write(text.finish())
+        offset = 0
+    if found.end is None and found.target is not None:
+        _from_machine(tools, found, following, offset, lambda data: write(text.feed(data)))
+    write(text.finish())
+
+
+def _from_machine(
+    tools: Tools, found: Found, following: bool, offset: int, tell: Callable[[bytes], None]
+) -> None:
+    """What the machine has beyond ``offset``, or all until the end."""
+    assert found.target is not None
+    session = join_if_possible(tools, found)
     if following:
-        follow(tools, found.target, session, offset, watch)
+        follow(tools, found.target, session, offset, Watch(tell, _ignore))
+    elif session is not None:
+        _rest(tools, found, session, offset, tell)
     else:
-        _rest(tools, found, session, offset, watch)
+        for chunk in logs.read_attempt(tools.store, found.run, found.attempt, offset):
+            tell(chunk.data)
 
 
-def _rest(tools: Tools, found: Found, session: Session, offset: int, watch: Watch) -> None:
-    """What the machine has beyond ``offset`` at this moment."""
+def _rest(
+    tools: Tools, found: Found, session: Session, offset: int, tell: Callable[[bytes], None]
+) -> None:
+    """What the machine has beyond ``offset`` at this moment. Raises ConnectionLostError."""
     assert found.target is not None
     home = tools.reach.home(found.target.machine)
-    tail = ["tail", "-c", f"+{offset + 1}", f"{home.root}/log"]
+    stream = None
     try:
-        watch.log(session.run([*home.prefix, *tail]).stdout)
+        stream = session.stream([*home.prefix, "tail", "-c", f"+{offset + 1}", f"{home.root}/log"])
+        while data := stream.read(_SILENCE_S):
+            tell(data)
+        if data is None:
+            raise ConnectionLostError("the machine has gone silent")
     finally:
+        if stream is not None:
+            stream.close()
         session.close()
 
 
@@ -61,12 +76,17 @@ def _ignore(status: Mapping[str, Any]) -> None:
     """Phases are not part of the output."""
 
 
-def _decoder(timestamps: bool) -> Callable[[bytes], bytes]:
-    """From log bytes to what is printed: the output itself, or lines with their moments."""
-    if not timestamps:
-        return Output().feed
-    lines = Lines()
-    return lambda data: b"".join(_stamped(line) for line in lines.feed(data))
+class _Stamped:
+    """From log bytes to lines with their moments."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join(map(_stamped, self._lines.feed(data)))
+
+    def finish(self) -> bytes:
+        return b"".join(map(_stamped, self._lines.finish()))
 
 
 def _stamped(line: Line) -> bytes:

@@ -44,8 +44,10 @@ def run_argv(
     # One init that passes SIGTERM to the whole process group: a shell as the first process would
     # keep it to itself and leave the training program to be killed without notice.
     argv += ["--init", "--env", "TINI_KILL_PROCESS_GROUP=1"]
-    # The agent reads the log through the engine, so the driver must be one that keeps it.
-    argv += ["--log-driver", "json-file", "--network", "bridge"]
+    # The agent reads the log through the engine, so the driver must be one that keeps it: all of
+    # it, and as bytes (json-file replaces what is not UTF-8).
+    argv += ["--log-driver", "local", "--log-opt", "max-size=1000t", "--log-opt", "max-file=1"]
+    argv += ["--log-opt", "compress=false", "--network", "bridge"]
     argv += ["--volume", f"{{root}}/workflow:{mount_target(spec.working_dir)}"]
     argv += ["--workdir", spec.working_dir]
     if spec.shm_size is not None:

@@ -46,6 +46,11 @@ class Output:
             return _AROUND.sub(rb"\1", whole)
         return _BEFORE.sub(b"\n", b"\n" + whole)[1:]
 
+    def finish(self) -> bytes:
+        """The log has ended: a record that was cut off is dropped, there is nothing left."""
+        self._rest = b""
+        return b""
+
 
 class Lines:
     """Turns chunks of the log, cut anywhere, into lines with time and stream.

@@ -1,6 +1,7 @@
 """``follow`` and ``status``: what a client reads over SSH.
 
-Frames: ``log <n>``, ``status <n>``, ``end <n>``, each a line, then n bytes. The end is last.
+Frames: ``log <n>``, ``status <n>``, ``end <n>``, each a line, then n bytes. The end is last. Where
+there is nothing to tell an empty ``beat 0`` comes every few seconds: silence is a dead connection.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import json
 import os
 import select
 import sys
+import time
 
 from .paths import Paths, read_json
 
-CHUNK = 1 << 18
+# Small enough that a slow line gets one across before it breaks.
+CHUNK = 1 << 16
+BEAT = 4.0
 # Where there is no inotify the log is looked at this often; with it, only as a safety net.
 _POLL, _NET = 0.01, 1.0
 
@@ -57,12 +61,25 @@ def _inotify(folder: str) -> int:
         return -1
 
 
-def _send(out: int, kind: bytes, body: bytes) -> None:
-    pieces = [b"%s %d\n" % (kind, len(body)), body]
-    sent = os.writev(out, pieces)
-    rest = memoryview(b"".join(pieces))[sent:] if sent < sum(map(len, pieces)) else b""
-    while rest:
-        rest = rest[os.write(out, rest) :]
+class _Frames:
+    """Writes frames to a descriptor, and knows when it last did."""
+
+    def __init__(self, out: int) -> None:
+        self._out = out
+        self._sent = time.monotonic()
+
+    def send(self, kind: bytes, body: bytes) -> None:
+        pieces = [b"%s %d\n" % (kind, len(body)), body]
+        sent = os.writev(self._out, pieces)
+        rest = memoryview(b"".join(pieces))[sent:] if sent < sum(map(len, pieces)) else b""
+        while rest:
+            rest = rest[os.write(self._out, rest) :]
+        self._sent = time.monotonic()
+
+    def beat(self) -> None:
+        """An empty frame, if nothing was sent for a while."""
+        if time.monotonic() - self._sent >= BEAT:
+            self.send(b"beat", b"")
 
 
 def _read(path: str) -> bytes:
@@ -91,6 +108,7 @@ def follow(paths: Paths, offset: int) -> int:
 
 def _frames(paths: Paths, offset: int, out: int) -> int:
     watch = _Watch(paths.root, out)
+    frames = _Frames(out)
     log = -1
     seen = (0, 0)
     while True:
@@ -102,18 +120,19 @@ def _frames(paths: Paths, offset: int, out: int) -> int:
             data = os.pread(log, CHUNK, offset)
             if not data:
                 break
-            _send(out, b"log", data)
+            frames.send(b"log", data)
             offset += len(data)
-            seen = _status(paths, seen, out)
-        seen = _status(paths, seen, out)
+            seen = _status(paths, seen, frames)
+        seen = _status(paths, seen, frames)
         if end:
-            _send(out, b"end", end)
+            frames.send(b"end", end)
             return 0
+        frames.beat()
         if not watch.wait():
             return 1
 
 
-def _status(paths: Paths, seen: tuple[int, int], out: int) -> tuple[int, int]:
+def _status(paths: Paths, seen: tuple[int, int], frames: _Frames) -> tuple[int, int]:
     """Send the status if it was replaced since ``seen``."""
     try:
         found = os.stat(paths.status)
@@ -121,7 +140,7 @@ def _status(paths: Paths, seen: tuple[int, int], out: int) -> tuple[int, int]:
         return seen
     version = (found.st_ino, found.st_mtime_ns)
     if version != seen:
-        _send(out, b"status", _read(paths.status))
+        frames.send(b"status", _read(paths.status))
     return version
 
 

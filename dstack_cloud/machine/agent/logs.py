@@ -67,29 +67,52 @@ def _last_record(path: str, size: int) -> tuple[int, bytes]:
     return start + end, tail[begin : begin + STAMP] if end else b""
 
 
-def convert(data: bytes, skip: int, out: list[bytes]) -> tuple[int, int]:
-    """Turn whole frames of ``data`` into records, appended to ``out``.
+class Converter:
+    """Turns the engine's frames into records, without the first ``skip``.
 
-    Returns the number of bytes used up and what is left of ``skip``. A frame is a byte for the
-    stream, three of zero, four for the size, and the text after its timestamp and a space.
+    A frame is a byte for the stream, three of zero, four for the size, and the text after its
+    timestamp and a space. The engine cuts long lines into pieces of one size, and its `local`
+    driver loses the newline after the last piece, which is known by being shorter. (Only a long
+    line that ends without a newline because its stream ends looks the same: it gets one.)
     """
-    position, length = 0, len(data)
-    append = out.append
-    while position + 8 <= length:
-        begin = position + 8
-        end = begin + _SIZE(data, position + 4)[0]
-        if end > length:
-            break
-        if skip:
-            skip -= 1
-        else:
+
+    def __init__(self, skip: int = 0) -> None:
+        self._skip = skip
+        self._pending = b""
+        # Per stream the size of a line's pieces so far, 0 when there is no such line.
+        self._piece = [0, 0, 0]
+
+    def feed(self, part: bytes) -> list[bytes]:
+        """The records of all frames that are complete now."""
+        data = self._pending + part if self._pending else part
+        position, length, skip = 0, len(data), self._skip
+        piece = self._piece
+        out: list[bytes] = []
+        append = out.append
+        while position + 8 <= length:
+            begin = position + 8
+            end = begin + _SIZE(data, position + 4)[0]
+            if end > length:
+                break
+            stream = data[position]
+            position = end
             text = begin + STAMP
             if data[end - 1] == 10:
-                append(data[begin:text] + _FULL[data[position]] + data[text + 1 : end])
+                piece[stream] = 0
+                record = data[begin:text] + _FULL[stream] + data[text + 1 : end]
+            elif end - text < piece[stream]:
+                piece[stream] = 0
+                record = data[begin:text] + _FULL[stream] + data[text + 1 : end] + b"\n"
             else:
-                append(data[begin:text] + _PART[data[position]] + data[text + 1 : end] + b"\n")
-        position = end
-    return position, skip
+                piece[stream] = end - text
+                record = data[begin:text] + _PART[stream] + data[text + 1 : end] + b"\n"
+            if skip:
+                skip -= 1
+            else:
+                append(record)
+        self._pending = data[position:] if position != length else b""
+        self._skip = skip
+        return out
 
 
 def pump(stream: socket.socket, descriptor: int, skip: int, on_full: Callable[[], None]) -> int:
@@ -97,7 +120,7 @@ def pump(stream: socket.socket, descriptor: int, skip: int, on_full: Callable[[]
 
     ``on_full`` is called when the disk is full and must make room, or raise.
     """
-    pending = b""
+    converter = Converter(skip)
     written = 0
     while True:
         try:
@@ -106,10 +129,7 @@ def pump(stream: socket.socket, descriptor: int, skip: int, on_full: Callable[[]
             return written
         if not part:
             return written
-        data = pending + part if pending else part
-        out: list[bytes] = []
-        used, skip = convert(data, skip, out)
-        pending = data[used:] if used != len(data) else b""
+        out = converter.feed(part)
         if out:
             written += len(out)
             write_all(descriptor, b"".join(out), on_full)

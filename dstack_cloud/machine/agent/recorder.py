@@ -8,7 +8,7 @@ import time
 from . import disk
 from .control import Control
 from .engine import Engine, EngineError
-from .logs import convert, pump, recover
+from .logs import STAMP, Converter, pump, recover
 from .note import note
 from .paths import Paths
 
@@ -75,9 +75,12 @@ class Recorder:
                 data += part
         finally:
             stream.close()
-        records: list[bytes] = []
-        convert(data, 0, records)
-        return not records or tail(self._paths.log).endswith(records[-1])
+        records = Converter().feed(data)
+        if not records:
+            return True
+        # Alone, the last piece of a long line does not look like one.
+        last, tag = records[-1], STAMP + len(" stdout ")
+        return tail(self._paths.log).endswith((last, last[:tag] + b"F" + last[tag + 1 :]))
 
     def _on_full(self) -> None:
         """No output is thrown away: when the disk is full the container must end. What it wrote

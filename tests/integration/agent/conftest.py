@@ -105,7 +105,7 @@ class Follower:
             self.log += body
         elif kind == "status":
             self.statuses.append(json.loads(body))
-        else:
+        elif kind == "end":
             self.end = json.loads(body)
         return kind, body
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -141,3 +143,22 @@ def test_a_silent_container_is_followed_across_a_restart(host: Host) -> None:
     follower.rest()
     assert follower.log.endswith(b" stdout F woke\n")
     assert len(follower.log.splitlines()) == 1
+
+
+@pytest.mark.timeout(60)
+def test_there_is_a_beat_whatever_the_agent_does(host: Host) -> None:
+    """A client tells a silent job from a dead connection by it."""
+    host.start("while ! test -e go; do sleep 0.05; done")
+    follower = host.follow()
+    follower.until(lambda: any(s["phase"] == "running" for s in follower.statuses))
+    pid = host.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # What was under way when it stopped may come first.
+        kinds = [frame[0] for frame in (follower.frame() for _ in range(4)) if frame]
+        assert kinds[-2:] == ["beat", "beat"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    (host.root / "workflow" / "go").touch()
+    follower.rest()
