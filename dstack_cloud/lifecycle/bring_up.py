@@ -36,9 +36,7 @@ class Held:
     launched: Launched | None
 
 
-def bring_up(
-    tools: Tools, going: Going, held: Held
-) -> tuple[Following, Session | None] | None:
+def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session | None] | None:
     """Connect and start the job; None when the attempt has ended before it got that far.
 
     A failure or Ctrl-C before the job has started ends the machine and, where it was the first

@@ -66,6 +66,7 @@ def follow(
             offset, end = _follow_once(session, tools.reach.home(target.machine), offset, watch)
             if end is not None:
                 return end
+            deadline = time.monotonic() + _PATIENCE_S
             tools.report.working("reconnecting", target.machine.id)
             # One that breaks at once must not become a hammer.
             time.sleep(max(0.0, begun + _PAUSE_S - time.monotonic()))

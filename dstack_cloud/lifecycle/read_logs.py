@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,67 +10,88 @@ from dstack_cloud.lifecycle.follow import Watch, follow
 from dstack_cloud.lifecycle.join import Found, find, join_if_possible
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.lifecycle.verdict import Verdict
 from dstack_cloud.ssh.base import ConnectionLostError, Session
 from dstack_cloud.state import logs
 from dstack_cloud.state.cri import Line, Lines, Output
 
 _SILENCE_S = 10.0
+_POLL_S = 1.0
 
 
 def print_logs(
     tools: Tools, run: str, following: bool, timestamps: bool, write: Callable[[bytes], None]
 ) -> None:
     """Write the output of all attempts in order; ``following`` goes on until the run's end."""
-    reconcile(tools, run)
-    found = find(tools, run)
-    text = _Stamped() if timestamps else Output()
-    attempt, offset = 1, 0
-    for chunk in logs.read_log(tools.store, run):
-        if chunk.attempt != attempt:
-            write(text.finish())
-            attempt = chunk.attempt
-        write(text.feed(chunk.data))
-        offset = chunk.end
-    if attempt != found.attempt:
-        write(text.finish())
-        offset = 0
-    if found.end is None and found.target is not None:
-        _from_machine(tools, found, following, offset, lambda data: write(text.feed(data)))
-    write(text.finish())
+    reader = _Reader(_Stamped() if timestamps else Output(), write)
+    while True:
+        over = reconcile(tools, run) is Verdict.ENDED
+        found = find(tools, run)
+        for chunk in logs.read_log(tools.store, run, reader.attempt, reader.offset):
+            reader.enter(chunk.attempt)
+            reader.read(chunk.data)
+        if found.end is None and found.target is not None and reader.attempt <= found.attempt:
+            reader.enter(found.attempt)
+            _from_machine(tools, found, following, reader)
+        if over or not following:
+            reader.close()
+            return
+        time.sleep(_POLL_S)
 
 
-def _from_machine(
-    tools: Tools, found: Found, following: bool, offset: int, tell: Callable[[bytes], None]
-) -> None:
-    """What the machine has beyond ``offset``, or all until the end."""
+class _Reader:
+    """Where in the log of which attempt the reader is, and what it makes of it."""
+
+    def __init__(self, text: Output | _Stamped, write: Callable[[bytes], None]) -> None:
+        self.attempt, self.offset = 1, 0
+        self._text = text
+        self._write = write
+
+    def enter(self, attempt: int) -> None:
+        """From here on it is this attempt's log."""
+        if attempt != self.attempt:
+            self.close()
+            self.attempt, self.offset = attempt, 0
+
+    def read(self, data: bytes) -> None:
+        """The next bytes of the attempt's log."""
+        self._write(self._text.feed(data))
+        self.offset += len(data)
+
+    def close(self) -> None:
+        """No more of this attempt will come."""
+        self._write(self._text.finish())
+
+
+def _from_machine(tools: Tools, found: Found, following: bool, reader: _Reader) -> None:
+    """What the machine has beyond what was read, or all until the attempt's end."""
     assert found.target is not None
     session = join_if_possible(tools, found)
     if following:
-        follow(tools, found.target, session, offset, Watch(tell, _ignore))
+        follow(tools, found.target, session, reader.offset, Watch(reader.read, _ignore))
     elif session is not None:
-        _rest(tools, found, session, offset, tell)
+        _rest(tools, found, session, reader)
     else:
-        for chunk in logs.read_attempt(tools.store, found.run, found.attempt, offset):
-            tell(chunk.data)
+        for chunk in logs.read_attempt(tools.store, found.run, found.attempt, reader.offset):
+            reader.read(chunk.data)
 
 
-def _rest(
-    tools: Tools, found: Found, session: Session, offset: int, tell: Callable[[bytes], None]
-) -> None:
-    """What the machine has beyond ``offset`` at this moment. Raises ConnectionLostError."""
+def _rest(tools: Tools, found: Found, session: Session, reader: _Reader) -> None:
+    """What the machine has at this moment. Raises ConnectionLostError."""
     assert found.target is not None
     home = tools.reach.home(found.target.machine)
-    stream = None
+    tail = ["tail", "-c", f"+{reader.offset + 1}", f"{home.root}/log"]
     try:
-        stream = session.stream([*home.prefix, "tail", "-c", f"+{offset + 1}", f"{home.root}/log"])
-        while data := stream.read(_SILENCE_S):
-            tell(data)
-        if data is None:
-            raise ConnectionLostError("the machine has gone silent")
-    finally:
-        if stream is not None:
+        stream = session.stream([*home.prefix, *tail])
+        try:
+            while data := stream.read(_SILENCE_S):
+                reader.read(data)
+        finally:
             stream.close()
+    finally:
         session.close()
+    if data is None:
+        raise ConnectionLostError("the machine has gone silent")
 
 
 def _ignore(status: Mapping[str, Any]) -> None:

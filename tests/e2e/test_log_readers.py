@@ -92,3 +92,22 @@ def test_a_reader_that_comes_at_the_end_gets_all(emulator: Emulator, project: Pr
     finally:
         for client in clients:
             client.close()
+
+
+def test_a_reader_goes_on_with_the_next_attempt(emulator: Emulator, project: Project) -> None:
+    project.workflows("""
+        workflows:
+          - name: again
+            provider: docker
+            image: ubuntu
+            resources: {gpu: T4}
+            retry: {on: [7], attempts: 2}
+            commands: ['echo "attempt $DSTACK_ATTEMPT"', sleep 2, exit 7]
+    """)
+    with Client(project, "run", "again", "-y", "--on-demand") as client:
+        client.until("the first attempt", lambda: b"attempt 1\n" in client.out)
+        run = project.json("ps")["runs"][-1]["run"]
+        with Client(project, "logs", "-f", run) as reader:
+            assert client.wait() == 7, client.err.decode()
+            assert reader.wait() == 0, reader.err.decode()
+    assert reader.out == client.out == b"attempt 1\nattempt 2\n"
