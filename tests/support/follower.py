@@ -18,7 +18,8 @@ class Client:
         self.err = bytearray()
         self._grown = threading.Condition()
         self.process = subprocess.Popen(
-            [*CLI, *args],
+            # A shell starts what is to run in the background with SIGINT ignored.
+            ["env", "--default-signal=INT", *CLI, *args],
             cwd=project.folder,
             env=project.environ,
             stdin=subprocess.DEVNULL,

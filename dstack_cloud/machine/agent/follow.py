@@ -6,7 +6,6 @@ there is nothing to tell an empty ``beat 0`` comes every few seconds: silence is
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -146,5 +145,7 @@ def _status(paths: Paths, seen: tuple[int, int], frames: _Frames) -> tuple[int, 
 
 def show(paths: Paths) -> int:
     """Print status and end as one line of JSON."""
+    import json
+
     print(json.dumps({"status": read_json(paths.status), "end": read_json(paths.end)}))
     return 0

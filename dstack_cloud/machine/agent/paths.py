@@ -4,10 +4,12 @@ survive a reboot below ``volatile``."""
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import threading
-from typing import Any
+
+# `follow` runs once for each client that is attached: it loads as little as it can.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MACHINE_ROOT = "/var/lib/dstack"
 
@@ -52,6 +54,8 @@ class Paths:
 
 def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace the file at once: a reader sees the old bytes or the new ones."""
+    import threading
+
     half = f"{path}.{os.getpid()}.{threading.get_ident()}"
     try:
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -65,11 +69,15 @@ def write(path: str, data: bytes, mode: int = 0o644) -> None:
 
 
 def write_json(path: str, value: object, mode: int = 0o644) -> None:
+    import json
+
     write(path, json.dumps(value).encode(), mode)
 
 
 def read_json(path: str) -> Any:
     """The document, or None when the file is not there."""
+    import json
+
     try:
         with open(path, "rb") as file:
             return json.loads(file.read())
