@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dstack_cloud.config import Config, client_key, owner
 from dstack_cloud.errors import DstackError, InputError, NotFoundError, QuotaError
+from dstack_cloud.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +45,10 @@ def chosen(config: Config, named: str | None) -> list[str]:
     """
     if named is not None:
         if named not in CLOUDS:
-            raise InputError(f"there is no cloud '{named}'", f"clouds: {', '.join(CLOUDS)}")
+            raise InputError(
+                f"there is no cloud '{named}'{did_you_mean(named, CLOUDS)}",
+                f"clouds: {', '.join(CLOUDS)}",
+            )
         if named not in config.stores:
             raise _not_configured(config, named)
         return [named]
@@ -58,19 +62,30 @@ def chosen(config: Config, named: str | None) -> list[str]:
     return names
 
 
-def regions(config: Config, cloud: str, environ: Mapping[str, str] | None = None) -> list[str]:
-    """The regions that may be used on a cloud. Raises InputError when none is set anywhere."""
+def regions(
+    config: Config,
+    cloud: str,
+    asked: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The regions that may be used on a cloud: those ``asked`` for, else the configuration's.
+
+    Raises InputError when none is set anywhere, or one that does not exist.
+    """
     environ = os.environ if environ is None else environ
     if cloud == "local":
         return ["local"]
     section = config.aws if cloud == "aws" else config.gcp
-    named = list(section.regions) if section else []
+    named = list(asked or (section.regions if section else ()))
     if not named:
         named = [environ[key] for key in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(key)][
             :1
         ]
     if not named:
         raise InputError(f"no region is set for {cloud}", f"set {cloud}.regions in {config.file}")
+    from dstack_cloud.catalog.regions import require
+
+    require(cloud, named, lambda: _sessions(config).regions())
     return named
 
 
@@ -133,13 +148,17 @@ def open_store_of(config: Config, name: str) -> Store:
 def open_tools(config: Config, name: str, report: Reporter) -> Tools:
     """All that the life of a run on a cloud needs."""
     from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.ssh.advice import way_in
     from dstack_cloud.ssh.reach import LocalReach, SshReach
 
     local = name == "local"
+    key = client_key(config)
     return Tools(
         cloud=open_cloud(config, name),
         store=open_store_of(config, name),
-        reach=LocalReach(local_machines()) if local else SshReach(client_key(config), owner()),
+        reach=(
+            LocalReach(local_machines()) if local else SshReach(key, owner(), way_in(config.aws))
+        ),
         report=report,
         timers=config.timers,
         owner=owner(),
@@ -223,7 +242,6 @@ def save_config(config: Config) -> None:
 
 def find_run(config: Config, run: str, report: Reporter) -> Tools:
     """The tools of the cloud whose store holds the run. Raises NotFoundError with near names."""
-    from dstack_cloud.nearest import did_you_mean
     from dstack_cloud.state import keys
 
     names: list[str] = []

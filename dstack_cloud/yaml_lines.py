@@ -126,6 +126,7 @@ def load_yaml(text: str, file: str) -> Node:
 def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> InputError:
     mark = error.problem_mark or error.context_mark
     problem = (error.problem or error.context or "not understood").strip()
+    problem = problem.replace("'<stream end>'", "the end of the file")
     if "'\\t'" in problem:
         problem, hint = "a tab, where YAML allows spaces only", "indent with spaces"
     elif "mapping values are not allowed" in problem:

@@ -13,7 +13,7 @@ from dstack_cloud.catalog.gpus import nearest
 from dstack_cloud.catalog.models import MachineType, Wanted
 from dstack_cloud.catalog.query import Catalog, Standing
 from dstack_cloud.errors import NoOfferError
-from dstack_cloud.resources import Rejection
+from dstack_cloud.resources import Offer, Rejection
 from dstack_cloud.units import format_price, format_size
 
 _NEAR = 0.5
@@ -141,8 +141,50 @@ def nothing_fits(
                 f"no cloud in the catalog offers a {wanted.gpu_name}{once}",
                 f"nearest are {', '.join(close)}" if close else None,
             )
+    if wanted.max_price is not None:
+        dearer = _cheapest(catalogs, wanted)
+        if dearer is not None:
+            return NoOfferError(
+                f"no {kind}machine{where} that fits costs {format_price(wanted.max_price)} $/h or"
+                " less",
+                f"the cheapest is {dearer.machine} in {dearer.region} at"
+                f" {format_price(dearer.price)} $/h: raise max_price, or ask for less",
+            )
     lines = [f"{one.machine}: {one.reason}" for one in rejected[:3]]
     return NoOfferError(
         f"no {kind}machine{where} satisfies the request",
-        f"nearest: {' · '.join(lines)}" if lines else "ask for less, or for more regions",
+        f"nearest: {' · '.join(lines)}" if lines else _largest(catalogs, wanted),
     )
+
+
+def _cheapest(catalogs: Sequence[Catalog], wanted: Wanted) -> Offer | None:
+    """What the request would cost without its maximum."""
+    at_any_price = wanted._replace(max_price=None)
+    first = [next(catalog.offers(at_any_price), None) for catalog in catalogs]
+    known = [(offer.price, offer) for offer in first if offer and offer.price is not None]
+    return min(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def _largest(catalogs: Sequence[Catalog], wanted: Wanted) -> str:
+    """How far the machines of the wanted kind and place reach, each point by itself."""
+    there = [
+        machine
+        for catalog in catalogs
+        for standings in [catalog.standings(wanted.regions)]
+        for machine in catalog.types()
+        if machine.architecture == wanted.architecture
+        and bool(machine.gpu) == bool(wanted.gpu_count)
+        and (standing := standings.get(machine.name))
+        and standing.regions
+    ]
+    if not there:
+        return "ask for less, or for more regions"
+    words = [
+        f"{max(machine.cpu for machine in there)} vCPUs",
+        format_size(max(machine.memory for machine in there)),
+    ]
+    gpus = [machine.gpu for machine in there if machine.gpu]
+    if gpus:
+        words.append(f"{max(gpu.count for gpu in gpus)} GPUs")
+        words.append(f"{format_size(max(gpu.memory for gpu in gpus))} of GPU memory")
+    return f"the most that any one has there is {', '.join(words)}: ask for less, or elsewhere"

@@ -68,7 +68,7 @@ def main() -> None:
     as_json = "--json" in sys.argv[: _end_of_options(sys.argv)]
     try:
         spare_conversions()
-        code = app(standalone_mode=False)
+        code = app(prog_name="dstack-cloud", standalone_mode=False)
     except DstackError as error:
         _fail(error, as_json)
     except typer.Exit as done:

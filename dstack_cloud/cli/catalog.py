@@ -65,7 +65,7 @@ def refresh_regions(opened: Catalog, config: Config, regions: Sequence[str]) -> 
     from dstack_cloud import wiring
     from dstack_cloud.catalog.update import refresh
 
-    names = list(regions) or wiring.regions(config, opened.cloud)
+    names = wiring.regions(config, opened.cloud, regions)
     report = render.TerminalReporter()
     started = time.monotonic()
     report.working("catalog", f"reading {', '.join(names)}")

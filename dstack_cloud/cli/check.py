@@ -23,7 +23,7 @@ def check(
     config = configuration.load()
     rows: list[dict[str, Any]] = []
     for name in wiring.chosen(config, cloud):
-        for place in region or wiring.regions(config, name):
+        for place in wiring.regions(config, name, region):
             for found in wiring.open_cloud(config, name).check(place):
                 rows.append({"cloud": name, "region": place, **vars(found)})
                 if not as_json:

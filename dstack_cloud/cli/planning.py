@@ -38,7 +38,7 @@ def make_plan(config: Config, request: ResourceRequest, on_demand_too: bool = Fa
     if request.cpu is None and request.memory is None and request.gpu is None:
         # The cheapest machines of all have too little memory for a container engine and a job.
         request = replace(request, cpu=_LEAST_CPU, memory=_LEAST_MEMORY)
-    wanted = replace(request, regions=request.regions or tuple(wiring.regions(config, cloud)))
+    wanted = replace(request, regions=tuple(wiring.regions(config, cloud, request.regions)))
     if on_demand_too:
         wanted = replace(wanted, interruptible=None)
     plan = wiring.priced_plan(config, cloud, wanted)

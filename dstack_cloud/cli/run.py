@@ -78,6 +78,8 @@ def run(
     request = overridden(
         chosen.request, cpu, memory, gpu, disk, interruptible, max_price, clouds, region
     )
+    if gpu is None:
+        _require_known_gpu(chosen)
     limits = limits_of(chosen, request, max_duration, max_cost, on_demand_after, wait)
     # Whatever the file gets wrong must show before anything is asked of a cloud.
     spec = chosen.container("name", args or (), os.environ, _default_image(config, clouds[0]))
@@ -105,6 +107,19 @@ def run(
     stored = code() if code else store_code(tools.store, workflows.root)
     outcome = _carry_out(config, tools, stored, chosen, request, plan, args or [], limits, detach)
     return conclude(outcome, as_json)
+
+
+def _require_known_gpu(workflow: Workflow) -> None:
+    """InputError at the file's own line for a GPU name that nobody knows."""
+    from dstack_cloud.catalog.gpus import resolve
+
+    asked = workflow.request.gpu
+    if asked is None or asked.name is None:
+        return
+    try:
+        resolve(asked.name)
+    except InputError as error:
+        raise workflow.error_at("resources.gpu.name", error.message, error.hint) from None
 
 
 def _carry_out(

@@ -22,9 +22,9 @@ from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState
 
-# A stock image installs Docker and a driver at its first boot; sshd is up long before that, but
-# true machines take a minute or two to answer.
-_CONNECT_LIMIT_S = 600.0
+# Of the time that a machine waits for its job: whoever cannot reach it says so before it ends
+# itself, which would look like a machine that was taken back.
+_CONNECT_SHARE = 0.9
 _POLL_S = 1.0
 
 
@@ -84,7 +84,7 @@ def _end_machine(tools: Tools, launched: Launched) -> None:
 def _connect(tools: Tools, launched: Launched) -> tuple[Session, Launched]:
     tools.report.working("connecting", launched.machine.address or "waiting for an address")
     begun = time.monotonic()
-    session, machine = connect(tools, launched, _CONNECT_LIMIT_S)
+    session, machine = connect(tools, launched, _CONNECT_SHARE * tools.timers.no_job)
     tools.report.done("connected", "host key verified", time.monotonic() - begun)
     return session, Launched(machine, launched.host_key)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.cost import Cost
-from dstack_cloud.errors import DstackError
+from dstack_cloud.errors import AccessError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.bills import run_cost
 from dstack_cloud.lifecycle.ending import error_of, exit_code
 from dstack_cloud.lifecycle.finish import confirm_gone
@@ -36,8 +36,17 @@ def conclude(
     spent = None
     if machine is not None:
         tools.report.working("terminating", machine.id)
-        gone = confirm_gone(tools, machine)
-        spent = run_cost(tools.store, run)
+        try:
+            gone = confirm_gone(tools, machine)
+            spent = run_cost(tools.store, run)
+        except (AccessError, TryAgainError) as error:
+            # How the run ended is known, and the machine ends itself: that is not undone by it.
+            tools.report.warn(
+                "terminating",
+                f"whether {machine.id} is gone could not be seen: {error.message}",
+                f"it ends itself; {error.hint or 'try again'}, then dstack-cloud ps tells",
+            )
+            return Outcome(run, attempt, end, exit_code(end), error_of(end), spent)
         if gone:
             tools.report.done("terminated", _bill_words(spent))
         else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from dstack_cloud.clouds.base import Machine, MachineState
-from dstack_cloud.errors import MachineLostError, UnreachableError
+from dstack_cloud.errors import DstackError, MachineLostError, UnreachableError
 from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ssh.base import Session
@@ -33,11 +34,25 @@ def connect(tools: Tools, launched: Launched, deadline_s: float) -> tuple[Sessio
             except UnreachableError:
                 if time.monotonic() > deadline:
                     raise
+                readmit(tools, machine)
         elif time.monotonic() > deadline:
-            raise UnreachableError(f"machine {machine.id} got no address in {deadline_s:.0f} s")
+            raise UnreachableError(
+                f"machine {machine.id} got no address in {deadline_s:.0f} s",
+                "its subnet may give no public addresses: name others in aws.subnets, or set "
+                "aws.public_ip to false and reach it over a VPN or aws.jump_host",
+            )
         else:
             time.sleep(_ADDRESS_POLL_S)
         machine = still_there(tools, machine)
+
+
+def readmit(tools: Tools, machine: Machine) -> None:
+    """Let the caller's present address in: behind NAT it may be another one by now.
+
+    What goes wrong here shows in the next try to connect.
+    """
+    with contextlib.suppress(DstackError):
+        tools.cloud.admit(machine)
 
 
 def still_there(tools: Tools, machine: Machine) -> Machine:

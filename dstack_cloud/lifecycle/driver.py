@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from dstack_cloud import retry
-from dstack_cloud.errors import DetachedError, MachineLostError, NotFoundError, TryAgainError
+from dstack_cloud.errors import (
+    AccessError,
+    DetachedError,
+    DstackError,
+    MachineLostError,
+    NotFoundError,
+    TryAgainError,
+)
 from dstack_cloud.lifecycle.again import Successor, launch_next
 from dstack_cloud.lifecycle.bring_up import Held, bring_up, end_of
 from dstack_cloud.lifecycle.conclude import Outcome, conclude, say_end
@@ -106,8 +114,23 @@ def _follow(
             f"detached; {target.run} goes on",
             f"dstack-cloud attach {target.run} comes back, dstack-cloud stop {target.run} ends it",
         ) from None
+    except (AccessError, TryAgainError) as error:
+        progress.close()
+        with contextlib.suppress(DstackError):
+            successor.leave()
+        raise _left_alone(target.run, error) from error
     progress.close()
     return end, successor
+
+
+def _left_alone(run: str, error: DstackError) -> DstackError:
+    """The client can no longer follow (its sign-in has expired, say); the machine goes on."""
+    return type(error)(
+        f"{run} goes on, but cannot be followed from here: {error.message}",
+        f"{error.hint}; then dstack-cloud attach {run} comes back, dstack-cloud stop {run} ends it"
+        if error.hint
+        else f"dstack-cloud attach {run} comes back, dstack-cloud stop {run} ends it",
+    )
 
 
 def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError) -> Held:

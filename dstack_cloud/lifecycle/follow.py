@@ -15,6 +15,7 @@ from typing import Any
 
 from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import TryAgainError, UnreachableError
+from dstack_cloud.lifecycle.connection import readmit
 from dstack_cloud.lifecycle.frames import FrameParser
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.recover import reconcile
@@ -138,6 +139,6 @@ def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
         return tools.reach.session(machine, host_key, _RECONNECT_S), target
     except UnreachableError:
         # A laptop that has moved calls from another address, which is not let in yet.
-        tools.cloud.admit(machine)
+        readmit(tools, machine)
         time.sleep(_PAUSE_S)
         return None, target

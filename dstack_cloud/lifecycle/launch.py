@@ -17,7 +17,13 @@ from dstack_cloud.clouds.base import (
     Machine,
     MachineImage,
 )
-from dstack_cloud.errors import DstackError, NoCapacityError, QuotaError, TryAgainError
+from dstack_cloud.errors import (
+    DstackError,
+    NoCapacityError,
+    QuotaError,
+    ThrottledError,
+    TryAgainError,
+)
 from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_as_json
@@ -161,6 +167,11 @@ def _nothing_to_be_had(failures: Sequence[LaunchFailure], offers: int) -> Dstack
         return QuotaError(
             f"the account's quota allows none of {offers} offers:\n{table}",
             "dstack-cloud check shows the quotas and how to raise them",
+        )
+    if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
+        return ThrottledError(
+            f"the cloud is busy and took up none of {offers} offers:\n{table}",
+            "run it again in a minute",
         )
     first = failures[0].offer if failures else None
     other = "--on-demand" if first and first.spot else "--interruptible"

@@ -15,11 +15,12 @@ from dstack_cloud.ssh.local import LocalSession
 
 
 class SshReach:
-    """Machines over SSH, as the agent's root there."""
+    """Machines over SSH, as the agent's root there; ``advice`` is for who gets no connection."""
 
-    def __init__(self, key: Path, owner: str) -> None:
+    def __init__(self, key: Path, owner: str, advice: str | None = None) -> None:
         self._key = key
         self._owner = owner
+        self._advice = advice
 
     def home(self, machine: Machine) -> AgentHome:
         prefix = () if machine.user == "root" else ("sudo", "-n", "--")
@@ -37,6 +38,7 @@ class SshReach:
             str(self._key),
             host_key,
             jump_host=machine.jump_host,
+            advice=self._advice,
         )
         return connect(endpoint, deadline_s)
 

@@ -36,7 +36,10 @@ class HostKeyMismatchError(UnreachableError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where and as whom: ``host_key`` is the pinned ``ssh-ed25519 AAAA…`` of the machine."""
+    """Where and as whom: ``host_key`` is the pinned ``ssh-ed25519 AAAA…`` of the machine.
+
+    ``advice`` is the hint of the error where no connection comes about.
+    """
 
     address: str
     user: str
@@ -44,6 +47,7 @@ class Endpoint:
     host_key: str
     port: int = 22
     jump_host: str | None = None
+    advice: str | None = None
 
 
 class SshStream:
@@ -135,9 +139,10 @@ def connect(endpoint: Endpoint, deadline_s: float) -> SshSession:
             raise
         except (OSError, EOFError, paramiko.SSHException) as error:
             if time.monotonic() > deadline:
+                through = f" through {endpoint.jump_host}" if endpoint.jump_host else ""
                 raise UnreachableError(
-                    f"no SSH connection to {endpoint.user}@{endpoint.address}: {error}",
-                    "check that this network may reach port 22 there, or set 'jump_host'",
+                    f"no SSH connection to {endpoint.user}@{endpoint.address}{through}: {error}",
+                    endpoint.advice,
                 ) from error
             time.sleep(_PAUSE_S)
 

@@ -121,7 +121,8 @@ def as_error(failure: Failure, *, bucket: str, action: str, where: str) -> Dstac
         )
     if failure.code == "RequestTimeTooSkewed":
         return CredentialsError(
-            f"{store} refuses the signature: this machine's clock is wrong", "set the clock"
+            f"{store} refuses the signature: this machine's clock is wrong",
+            "set it (timedatectl set-ntp true) and try again",
         )
     if failure.status == 401:
         return CredentialsError(f"{store} does not accept the credentials: {failure.message}")

@@ -125,8 +125,11 @@ class Workflow:
         return sorted(found, key=lambda one: (one.line, one.column))
 
     def error_at(self, key: str, message: str, hint: str | None = None) -> InputError:
-        """An error at one of the workflow's keys, for what shows only when a plan is made."""
-        return self._error(message, (key,), hint=hint)
+        """An error at one of the workflow's keys, for what shows only when a plan is made.
+
+        ``key`` may be a path with dots: ``resources.gpu.name``.
+        """
+        return self._error(message, tuple(key.split(".")), hint=hint)
 
     def _not_kept(self, key: str, message: str) -> NotKept:
         line, column = self.node.where_key((key,))

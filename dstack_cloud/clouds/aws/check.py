@@ -55,7 +55,7 @@ def _network(settings: Settings, asked: Prepared) -> Iterator[Check]:
     if settings.security_groups:
         detail = "security groups of your own: no rule is made, they must let you reach port 22"
         yield Check("way in", None, detail)
-    elif settings.public_ip:
+    elif settings.public_ip and settings.jump_host is None:
         yield line("way in", lambda: f"SSH from {caller_address(settings.environ)}")
     else:
         through = settings.jump_host or "no jump host: a VPN must reach the private addresses"

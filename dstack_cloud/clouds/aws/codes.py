@@ -17,6 +17,9 @@ _HOUR = 3600
 _DAY = 24 * _HOUR
 
 
+WRONG_CLOCK = "this machine's clock is wrong: set it (timedatectl set-ntp true) and try again"
+
+
 @dataclass(frozen=True)
 class Meaning:
     """``retry_after`` is in seconds; ``hint`` says what to do where the kind alone does not."""
@@ -147,7 +150,15 @@ CODES: dict[str, Meaning] = {
         _HOUR,
         "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired "
         "InvalidSecurity.RequestHasExpired",
-        "sign in again: aws sso login (with --profile NAME for a profile), or renew the session",
+        "sign in again: aws sso login (with --profile NAME for a profile), or renew the session; "
+        "if it is fresh, look at this machine's clock",
+    ),
+    **_rows(
+        _K.CREDENTIALS,
+        _S.CLOUD,
+        _HOUR,
+        "RequestTimeTooSkewed RequestInTheFuture InvalidSecurity.RequestTimeTooSkewed",
+        WRONG_CLOCK,
     ),
     **_rows(
         _K.CONFIGURATION,

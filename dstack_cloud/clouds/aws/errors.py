@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dstack_cloud.clouds.aws.codes import known, meaning
+from dstack_cloud.clouds.aws.codes import WRONG_CLOCK, known, meaning
 from dstack_cloud.clouds.base import FailureKind
 from dstack_cloud.errors import (
     CredentialsError,
@@ -30,6 +31,9 @@ _ERRORS: dict[FailureKind, type[DstackError]] = {
     FailureKind.CONFIGURATION: InputError,
     FailureKind.THROTTLED: ThrottledError,
 }
+# "Signature expired: … is now earlier than …", "Signature not yet current: …"
+# (docs.aws.amazon.com/general/latest/gr/signature-v4-troubleshooting.html).
+_BY_CLOCK = re.compile("signature (expired|not yet current)", re.IGNORECASE)
 # By class name, so that botocore need not be imported to build the table.
 _NO_CREDENTIALS = {
     "NoCredentialsError": "there are no AWS credentials",
@@ -79,6 +83,8 @@ def failed(code: str, message: str, doing: str, region: str | None = None) -> Ds
     hint = found.hint
     if "iaminstanceprofile" in message.lower().replace(" ", ""):
         hint = "run dstack-cloud init: it makes the role of the machines (known after some seconds)"
+    if found.kind is FailureKind.CREDENTIALS and _BY_CLOCK.search(message):
+        hint = WRONG_CLOCK
     return _ERRORS[found.kind](f"{doing}{where} failed: {code}: {message}", hint)
 
 

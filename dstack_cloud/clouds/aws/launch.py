@@ -140,7 +140,7 @@ class Launcher:
                 offer.machine,
                 MachineState.STARTING,
                 zone=pool.subnet.zone,
-                jump_host=None if self._reach.public_ip else self._reach.jump_host,
+                jump_host=self._reach.jump_host,
                 spot=offer.spot,
             )
         return replace(

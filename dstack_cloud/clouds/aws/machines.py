@@ -26,14 +26,17 @@ _DENIED = {"UnauthorizedOperation", "AccessDenied"}
 
 @dataclass(frozen=True)
 class Reach:
-    """How machines are reached: at their public address, else through a jump host or a VPN."""
+    """How machines are reached: at their public address, else through a jump host or a VPN.
+
+    A jump host is in the machines' own network: through it, the private address is the one.
+    """
 
     public_ip: bool = True
     jump_host: str | None = None
 
     def of(self, instance: dict[str, Any]) -> tuple[str | None, str | None]:
         """(address, jump host) of an instance."""
-        if self.public_ip:
+        if self.public_ip and self.jump_host is None:
             return instance.get("PublicIpAddress"), None
         return instance.get("PrivateIpAddress"), self.jump_host
 

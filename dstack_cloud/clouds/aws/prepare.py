@@ -51,8 +51,8 @@ class Prepared:
     def ranges(self, ec2: Any, vpc: str) -> list[str]:
         """From where SSH is let in: the caller's address, or the VPC's own ranges.
 
-        A machine without a public address is reached through a jump host in its VPC, or over a
-        VPN whose packets arrive from the VPC's ranges (as AWS Client VPN's do).
+        A machine is reached there through a jump host in its VPC or, without a public address,
+        over a VPN whose packets arrive from the VPC's ranges (as AWS Client VPN's do).
         """
         if self.found_address is None:
             return network.vpc_ranges(ec2, self.region, vpc)
@@ -65,7 +65,8 @@ def prepare(
     """Ask for everything at once."""
     wanted = frozenset(recipes)
     address: Future[str] | None = None
-    if settings.public_ip and not settings.security_groups:
+    direct = settings.public_ip and settings.jump_host is None
+    if direct and not settings.security_groups:
         address = pool.submit(caller_address, settings.environ)
     ec2 = sessions.ec2(region)
     return Prepared(

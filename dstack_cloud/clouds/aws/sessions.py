@@ -53,6 +53,15 @@ class Sessions:
                 self._session = boto3.Session(profile_name=self._profile)
         return self._session
 
+    def regions(self) -> list[str]:
+        """Every region that botocore's data names, of all partitions."""
+        session = self.session()
+        return [
+            region
+            for partition in session.get_available_partitions()
+            for region in session.get_available_regions("ec2", partition)
+        ]
+
     def client(self, service: str, region: str | None = None, attempts: int = _ATTEMPTS) -> Any:
         """The client of a service in a region.
 

@@ -13,8 +13,8 @@ from dstack_cloud.clouds.aws.policies import ROLE
 class Settings:
     """``image`` is an AMI id or the name of an SSM parameter; ``store_url`` ``s3://NAME[/PREFIX]``.
 
-    With ``security_groups`` of the user's own no SSH rule is made. Without ``public_ip`` machines
-    are reached at their private address, through ``jump_host`` where one is named.
+    With ``security_groups`` of the user's own no SSH rule is made. Through a ``jump_host``, or
+    without ``public_ip``, machines are reached at their private address.
     """
 
     profile: str | None = None

@@ -95,3 +95,17 @@ def test_the_message_says_what_where_and_why() -> None:
         raise client_error("UnauthorizedOperation", "not you")
     message = "launching in eu-west-1 failed: UnauthorizedOperation: not you"
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference between the request time and now is too large."),
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than …"),
+        ("InvalidSignatureException", "Signature not yet current: 20270101T000000Z is later …"),
+    ],
+)
+def test_a_wrong_clock_is_told_as_one(code: str, message: str) -> None:
+    with pytest.raises(errors.CredentialsError) as caught, translated("asking"):
+        raise client_error(code, message)
+    assert "clock is wrong" in (caught.value.hint or "")

@@ -1,0 +1,29 @@
+"""Region names, held against what is known of them before a cloud is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dstack_cloud.catalog import snapshot
+from dstack_cloud.errors import InputError
+from dstack_cloud.nearest import did_you_mean
+
+
+def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]]) -> None:
+    """InputError for a name that neither the bundled catalog nor ``more`` (asked only then) has.
+
+    A region that does not exist cannot say so: its address leads nowhere, and a call to it would
+    look like a broken network.
+    """
+    bundled = {path.stem for path in (snapshot.FOLDER / cloud / "regions").glob("*.tsv")}
+    strange = [name for name in named if name not in bundled]
+    if not strange:
+        return
+    known = bundled.union(more())
+    for name in strange:
+        if name not in known:
+            raise InputError(
+                f"{cloud} has no region '{name}'{did_you_mean(name, sorted(known))}",
+                f"correct --region, the setting {cloud}.regions or AWS_DEFAULT_REGION; a region "
+                "that is newer than the installed botocore is known after: pip install -U botocore",
+            )
