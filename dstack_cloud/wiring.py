@@ -39,7 +39,8 @@ def configured(config: Config) -> list[str]:
 
 
 def chosen(config: Config, named: str | None) -> list[str]:
-    """The clouds to plan over: the named one, else all that are configured but the local one.
+    """The clouds to plan over: the named one, else all that are configured but the local one,
+    which is taken where the configuration names no other.
 
     Raises InputError when there is none.
     """
@@ -53,13 +54,16 @@ def chosen(config: Config, named: str | None) -> list[str]:
             raise _not_configured(config, named)
         return [named]
     names = [name for name in configured(config) if name != "local"]
-    if not names:
-        raise InputError(
-            f"no cloud is configured in {config.file}",
-            "dstack-cloud init --cloud aws --store s3://NAME --region REGION makes what is "
-            "needed; --cloud local runs on this machine's Docker",
-        )
-    return names
+    if names:
+        return names
+    if config.file.exists():
+        # `init --cloud local` wrote it: this machine is all that there is.
+        return ["local"]
+    raise InputError(
+        f"no cloud is configured: there is no {config.file}",
+        "dstack-cloud init --cloud aws --store s3://NAME --region REGION makes what is "
+        "needed\n--cloud local runs on this machine's Docker, and needs nothing",
+    )
 
 
 def regions(
@@ -94,7 +98,8 @@ def open_cloud(config: Config, name: str) -> Cloud:
     if name == "local":
         from dstack_cloud.clouds.local import LocalCloud
 
-        return LocalCloud(local_machines(), config.timers.no_job)
+        timers = config.timers
+        return LocalCloud(local_machines(config), timers.no_job, timers.heartbeat)
     return _aws(config)
 
 
@@ -157,7 +162,9 @@ def open_tools(config: Config, name: str, report: Reporter) -> Tools:
         cloud=open_cloud(config, name),
         store=open_store_of(config, name),
         reach=(
-            LocalReach(local_machines()) if local else SshReach(key, owner(), way_in(config.aws))
+            LocalReach(local_machines(config))
+            if local
+            else SshReach(key, owner(), way_in(config.aws))
         ),
         report=report,
         timers=config.timers,
@@ -194,11 +201,14 @@ def ask_ahead(cloud: Cloud, offers: Sequence[Offer]) -> None:
         cloud.prepare([offer for offer in offers if offer.region == offers[0].region])
 
 
-def local_machines() -> Path:
-    """Where the local cloud's machines (folders) are."""
+def local_machines(config: Config) -> Path:
+    """Where the local cloud's machines (folders) are: for each store a place of its own."""
+    import hashlib
+
+    store = hashlib.sha256(config.local.store.encode()).hexdigest()[:8]
     named = os.environ.get("XDG_STATE_HOME", "")
     home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
-    return home / "dstack-cloud" / "machines"
+    return home / "dstack-cloud" / "machines" / store
 
 
 def _endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
@@ -313,6 +323,18 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
             "quotas of their own",
         )
     return allowed
+
+
+def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:
+    """The machine types among the offers that are set up at their first boot."""
+    if not any(offer.cloud == "aws" for offer in offers):
+        return set()
+    from dstack_cloud.clouds.aws.images import starts_slower
+
+    image = config.aws.image if config.aws else None
+    return {
+        offer.machine for offer in offers if offer.cloud == "aws" and starts_slower(offer, image)
+    }
 
 
 def _by_place(forbidden: Mapping[Offer, str]) -> dict[tuple[str, str, bool], str]:

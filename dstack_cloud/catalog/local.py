@@ -32,12 +32,12 @@ def this_machine(request: ResourceRequest) -> Offer:
     if short:
         raise NoOfferError(
             f"this machine has {', '.join(short)}",
-            "ask for less, or for another cloud",
+            "ask for less, such as --gpu 0 for a first look, or for another cloud",
         )
     return Offer(
         cloud="local",
         region="local",
-        machine="this",
+        machine="localhost",
         cpu=cpu,
         memory=memory,
         gpu=gpu,

@@ -7,6 +7,7 @@ else the types that fall short in a single point, and there by no more than half
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import NamedTuple
 
 from dstack_cloud.catalog.gpus import nearest
@@ -131,6 +132,7 @@ def nothing_fits(
     """The error for a request that no offer satisfies: what was nearest, and what to try."""
     where = f" in {', '.join(wanted.regions)}" if wanted.regions else ""
     kind = "" if len(wanted.spot) > 1 else "spot " if wanted.spot[0] else "on-demand "
+    bundled = _only_bundled(catalogs, wanted.regions)
     if wanted.gpu_name:
         offered = [gpu for catalog in catalogs for gpu in catalog.gpus(wanted.architecture)]
         if wanted.gpu_name not in {name for name, _ in offered}:
@@ -139,7 +141,7 @@ def nothing_fits(
             close = nearest(wanted.gpu_name, wanted.gpu_memory or None, offered)
             return NoOfferError(
                 f"no cloud in the catalog offers a {wanted.gpu_name}{once}",
-                f"nearest are {', '.join(close)}" if close else None,
+                _joined(f"nearest are {', '.join(close)}" if close else "", bundled),
             )
     if wanted.max_price is not None:
         dearer = _cheapest(catalogs, wanted)
@@ -153,7 +155,31 @@ def nothing_fits(
     lines = [f"{one.machine}: {one.reason}" for one in rejected[:3]]
     return NoOfferError(
         f"no {kind}machine{where} satisfies the request",
-        f"nearest: {' · '.join(lines)}" if lines else _largest(catalogs, wanted),
+        _joined(
+            f"nearest: {' · '.join(lines)}" if lines else _largest(catalogs, wanted),
+            bundled,
+        ),
+    )
+
+
+def _joined(*lines: str) -> str | None:
+    return "\n".join(line for line in lines if line) or None
+
+
+def _only_bundled(catalogs: Sequence[Catalog], regions: Sequence[str]) -> str:
+    """Words on the age of what was asked, where an account may well be offered something else."""
+    ages = [
+        age
+        for catalog in catalogs
+        for age in catalog.ages()
+        if (not regions or age.region in regions) and not age.live_at
+    ]
+    if not ages:
+        return ""
+    dated = date.fromisoformat(min(age.prices_of for age in ages))
+    return (
+        f"that is by the bundled list of {dated:%B %Y}; 'dstack-cloud catalog update' reads what"
+        " your account is offered today (it needs credentials), as 'run' does"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dstack_cloud.match import Plan
 from dstack_cloud.resources import Gpu, Offer, ResourceRequest
@@ -12,10 +12,25 @@ HEADER = ("#", "cloud", "region", "machine", "cpu", "memory", "gpu", "$/h", "sav
 RIGHT = "r   rr rr "
 
 
-def plan_lines(plan: Plan, limit: int) -> list[str]:
-    """The table of the first ``limit`` offers, and a line about the others."""
-    lines = [f"  {line}" for line in table(offer_rows(plan.offers[:limit]))]
-    return lines + [f"  {note}" for note in plan_notes(plan, min(limit, len(plan.offers)))]
+def plan_lines(plan: Plan, limit: int, slow: Collection[str] = ()) -> list[str]:
+    """The table of the first ``limit`` offers, and a line about the others.
+
+    ``slow`` are the machine types that are set up at their first boot.
+    """
+    shown = plan.offers[:limit]
+    notes = [*start_notes(shown, slow), *plan_notes(plan, len(shown))]
+    return [f"  {line}" for line in [*table(offer_rows(shown)), *notes]]
+
+
+def start_notes(shown: Sequence[Offer], slow: Collection[str]) -> list[str]:
+    """Which of the offers start slower, and why."""
+    found = [offer for offer in shown if offer.machine in slow]
+    if not found:
+        return []
+    names = ", ".join(dict.fromkeys(offer.machine for offer in found))
+    verb = "start" if "," in names else "starts"
+    needs = "Docker and the GPU's driver are" if any(offer.gpu for offer in found) else "Docker is"
+    return [f"{names} {verb} slower, from a stock image: {needs} installed at the first boot"]
 
 
 def plan_notes(plan: Plan, shown: int) -> list[str]:

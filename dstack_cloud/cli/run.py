@@ -14,6 +14,8 @@ from dstack_cloud.cli import options, render
 from dstack_cloud.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
     from dstack_cloud.lifecycle.conclude import Outcome
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from dstack_cloud.resources import ResourceRequest
     from dstack_cloud.state.code import Code
     from dstack_cloud.workflow.workflow import Workflow
+
+# Offers of the plan that are told before the launch.
+_SHOWN = 3
 
 
 def run(
@@ -97,7 +102,9 @@ def run(
         code = ahead(partial(store_code, tools.store, workflows.root))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_after is not None)
     budget = limits.check_budget(config, request, plan.offers[0])
-    _show(chosen, request, spec.image, plan, budget, as_json)
+    if not as_json:
+        slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
+        _show(chosen, request, spec.image, plan, slow, budget)
     if tools is None:
         return 0
     # While the user reads the plan.
@@ -171,17 +178,15 @@ def _show(
     request: ResourceRequest,
     image: str,
     plan: Plan,
+    slow: Collection[str],
     budget: str | None,
-    as_json: bool,
 ) -> None:
     from dstack_cloud.cli.plan_table import plan_lines, request_words
 
-    if as_json:
-        return
     title = f"{workflow.name} · {workflow.common.provider} {image} · {request_words(request)}"
     render.say(render.coloured(title, "bold", sys.stderr))
     render.say()
-    for line in plan_lines(plan, limit=3):
+    for line in plan_lines(plan, _SHOWN, slow):
         render.say(line)
     if budget:
         render.say(f"  {budget}")

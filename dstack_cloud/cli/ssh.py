@@ -32,7 +32,10 @@ def ssh(
     session, machine = join(tools, found)
     session.close()
     if machine.cloud == "local":
-        return subprocess.run(command or [os.environ.get("SHELL", "/bin/sh")]).returncode
+        # The container's own view of the repository: what it has written is there to be seen.
+        place = os.path.join(tools.reach.home(machine).root, "workflow")
+        argv = command or [os.environ.get("SHELL", "/bin/sh")]
+        return subprocess.run(argv, cwd=place).returncode
     if shutil.which("ssh") is None:
         raise InputError("there is no ssh command here", "install OpenSSH's client")
     found = find(tools, run)

@@ -1,16 +1,19 @@
 """The local cloud: this machine's Docker as a machine, for a first look and for trying things.
 
-A machine is a folder in which the agent lives; nothing here ever powers anything off.
+A machine is a folder in which the agent lives; nothing here ever powers anything off. The folder
+of a run that ended well is swept away when a later one is launched: the store has its results.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,18 +30,25 @@ from dstack_cloud.clouds.base import (
 from dstack_cloud.errors import InputError
 
 REGION = "local"
-MACHINE = "this"
+MACHINE = "localhost"
 _RECORD = "cloud.json"
+# Whoever follows a run has read its last words long before.
+_SWEPT_AFTER_S = 60.0
 
 
 class LocalCloud:
-    """Machines are folders below ``home``; ``no_job`` seconds is how long one waits for a job."""
+    """Machines are folders below ``home``, those of one store.
+
+    A machine is given up after ``no_job`` seconds without a job, or ``heartbeat`` seconds without
+    a sign of its agent.
+    """
 
     name = "local"
 
-    def __init__(self, home: Path, no_job: int) -> None:
+    def __init__(self, home: Path, no_job: int, heartbeat: int) -> None:
         self._home = home
         self._no_job = no_job
+        self._heartbeat = heartbeat
 
     def folder(self, machine_id: str) -> Path:
         """The agent's folder of a machine."""
@@ -51,7 +61,10 @@ class LocalCloud:
                 f"Docker is not usable here: {problem}",
                 "install Docker and start it; `docker info` must work for this user",
             )
-        machine_id = f"local-{request.run}-{request.attempt}"
+        self._sweep()
+        # Stores side by side may have runs of the same name, but the engine has its names once.
+        mark = hashlib.sha256(f"{self._home}\0{request.token}".encode()).hexdigest()[:6]
+        machine_id = f"local-{request.run}-{request.attempt}-{mark}"
         folder = self.folder(machine_id)
         folder.mkdir(parents=True, exist_ok=True)
         launched = datetime.now(UTC)
@@ -84,14 +97,10 @@ class LocalCloud:
         )
 
     def machines(self, region: str, run: str | None = None) -> list[Machine]:
-        folders = sorted(self._home.glob("local-*")) if self._home.is_dir() else []
-        found = [self.machine(region, folder.name) for folder in folders]
         return [
             machine
-            for machine in found
-            if machine is not None
-            and machine.state is not MachineState.GONE
-            and run in (None, machine.run)
+            for machine in self._all()
+            if machine.state is not MachineState.GONE and run in (None, machine.run)
         ]
 
     def terminate(self, region: str, ids: Iterable[str]) -> None:
@@ -100,18 +109,27 @@ class LocalCloud:
             if (process := _agent_process(folder)) is not None:
                 # The whole group: its supervisor would start the agent again.
                 os.killpg(os.getpgid(process), signal.SIGKILL)
-            if (machine := self.machine(region, machine_id)) is not None:
-                _docker("rm", "--force", f"dstack-{machine.run}-{machine.attempt}")
+            _docker("rm", "--force", container_name(machine_id))
             shutil.rmtree(folder, ignore_errors=True)
 
     def admit(self, machine: Machine) -> None:
         """Nobody needs to be let in: this is the caller's own machine."""
 
     def leftovers(self, region: str) -> list[Leftover]:
-        return [
-            Leftover(self.name, REGION, "machine", found.id, found.run, found.attempt)
-            for found in self.machines(region)
-        ]
+        """Machines, and the folders of those that ended without having everything stored."""
+        found = []
+        for machine in self._all():
+            kind, detail = "machine", ""
+            if machine.state is MachineState.GONE:
+                end = self.folder(machine.id) / "end.json"
+                if _all_stored(end):
+                    continue
+                ended = end.exists()
+                kind = "folder"
+                detail = "artifacts that were not stored" if ended else "its agent ended early"
+            place = machine.id, machine.run, machine.attempt, detail
+            found.append(Leftover(self.name, REGION, kind, *place))
+        return found
 
     def remove(self, leftover: Leftover) -> None:
         self.terminate(leftover.region, [leftover.id])
@@ -131,8 +149,28 @@ class LocalCloud:
         if (folder / "end.json").exists():
             return MachineState.GONE
         # A job without an agent is a moment of its start or restart, or a host that went down.
-        waited = (datetime.now(UTC) - launched).total_seconds()
-        return MachineState.STARTING if waited < self._no_job else MachineState.GONE
+        since, patience = launched.timestamp(), self._no_job
+        if (folder / "job.json").exists():
+            since, patience = _last_sign(folder, since), self._heartbeat
+        return MachineState.STARTING if time.time() - since < patience else MachineState.GONE
+
+    def _all(self) -> list[Machine]:
+        folders = sorted(self._home.glob("local-*")) if self._home.is_dir() else []
+        found = [self.machine(REGION, folder.name) for folder in folders]
+        return [machine for machine in found if machine is not None]
+
+    def _sweep(self) -> None:
+        for machine in self._all():
+            end = self.folder(machine.id) / "end.json"
+            if machine.state is not MachineState.GONE or not _all_stored(end):
+                continue
+            if time.time() - end.stat().st_mtime > _SWEPT_AFTER_S:
+                self.terminate(REGION, [machine.id])
+
+
+def container_name(machine_id: str) -> str:
+    """The name of a machine's container in this host's engine."""
+    return f"dstack-{machine_id}"
 
 
 def docker_problem() -> str | None:
@@ -147,6 +185,22 @@ def docker_problem() -> str | None:
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True)
+
+
+def _last_sign(folder: Path, launched: float) -> float:
+    """When the agent last told that it lives, seconds since the epoch."""
+    try:
+        return max(launched, (folder / "volatile" / "heartbeat").stat().st_mtime)
+    except OSError:
+        return launched
+
+
+def _all_stored(end: Path) -> bool:
+    """Whether an attempt has ended with everything in the store."""
+    try:
+        return all(item["stored"] for item in json.loads(end.read_text())["artifacts"])
+    except (OSError, ValueError):
+        return False
 
 
 def _agent_process(folder: Path) -> int | None:

@@ -85,7 +85,9 @@ def _connect(tools: Tools, launched: Launched) -> tuple[Session, Launched]:
     tools.report.working("connecting", launched.machine.address or "waiting for an address")
     begun = time.monotonic()
     session, machine = connect(tools, launched, _CONNECT_SHARE * tools.timers.no_job)
-    tools.report.done("connected", "host key verified", time.monotonic() - begun)
+    own = tools.reach.home(machine).own_machine
+    detail = "host key verified" if own else "to this machine"
+    tools.report.done("connected", detail, time.monotonic() - begun)
     return session, Launched(machine, launched.host_key)
 
 

@@ -95,6 +95,8 @@ def _seconds(end: Mapping[str, Any]) -> float | None:
 
 
 def _bill_words(spent: Cost) -> str:
+    if spent.cost == 0 and spent.on_demand == 0:
+        return "free of charge"
     words = f"cost {format_cost(spent.cost)}, on demand {format_cost(spent.on_demand)}"
     if spent.saving is not None and spent.saving > 0:
         words += f": {spent.saving * 100:.0f} % saved"

@@ -183,6 +183,8 @@ def _nothing_to_be_had(failures: Sequence[LaunchFailure], offers: int) -> Dstack
 
 def describe(machine: Machine) -> str:
     """``i-0f3a… g4dn.xlarge us-east-1c, spot 0.158 $/h``."""
+    if machine.price == 0:
+        return f"{machine.id} {machine.machine}, free of charge"
     kind = "spot" if machine.spot else "on demand"
     return (
         f"{machine.id} {machine.machine} {machine.zone or machine.region}, "

@@ -58,7 +58,9 @@ def job(
     """The agent's job for an attempt on a machine."""
     machine = launched.machine
     gpu = record.request.gpu
-    container = f"dstack-{record.run}-{attempt}"
+    home = tools.reach.home(machine)
+    # A machine of one's own has this container only; on the caller's own there may be others.
+    container = f"dstack-{record.run}-{attempt}" if home.own_machine else f"dstack-{machine.id}"
     left, price = budget_left(tools.store, record, attempt), hourly_price(machine)
     if left is not None and price is None:
         raise InputError(
@@ -100,7 +102,7 @@ def job(
         ec2_endpoint=tools.endpoints.get("ec2"),
         clients=[tools.reach.public_key()],
         user=machine.user,
-        rotate_host_key=tools.reach.home(machine).own_machine,
+        rotate_host_key=home.own_machine,
         retry=_retry(record, attempt),
         machine_record=machine_as_json(machine, launched.host_key),
     )

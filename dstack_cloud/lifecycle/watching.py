@@ -7,7 +7,7 @@ from typing import Any
 
 from dstack_cloud.lifecycle.report import Reporter
 from dstack_cloud.state.cri import Output
-from dstack_cloud.units import format_size, parse_time
+from dstack_cloud.units import format_size
 
 
 class Progress:
@@ -19,20 +19,20 @@ class Progress:
         self._decoder = Output()
         self._open = False
         self._phase: str | None = None
-        self._since: str | None = None
+        self._told_image = False
         self._sync_error: str | None = None
 
     def status(self, status: Mapping[str, Any]) -> None:
         """The agent's status has changed."""
         phase = str(status["phase"])
         detail = status.get("detail") or {}
+        if not self._open:
+            self._image(status)
         if phase == "running" and self._phase != "running":
-            self._pulled(status)
             self._begin()
         elif phase != "running" and not self._open:
-            self._report.working(phase, _words(detail))
+            self._report.working(phase, _words(detail.get("image", ""), detail.get("pulled_bytes")))
         self._phase = phase
-        self._since = status.get("since")
         error = (status.get("sync") or {}).get("error")
         if error and error != self._sync_error:
             self._report.warn("sync", str(error), "artifacts are tried again until the end")
@@ -54,14 +54,12 @@ class Progress:
             self._report.opened(self._run)
             self._open = True
 
-    def _pulled(self, status: Mapping[str, Any]) -> None:
-        detail = status.get("detail") or {}
-        if self._phase == "pulling" and self._since and status.get("since"):
-            seconds = (parse_time(status["since"]) - parse_time(self._since)).total_seconds()
-            self._report.done("image", _words(detail), seconds)
+    def _image(self, status: Mapping[str, Any]) -> None:
+        found = status.get("image")
+        if found and not self._told_image:
+            self._told_image = True
+            self._report.done("image", _words(found["name"], found["bytes"]), found["seconds"])
 
 
-def _words(detail: Mapping[str, Any]) -> str:
-    size = detail.get("image_bytes")
-    image = str(detail.get("image", ""))
-    return f"{image}, {format_size(int(size))}" if size else image
+def _words(image: str, size: int | None) -> str:
+    return f"{image}, {format_size(size)}" if size else image

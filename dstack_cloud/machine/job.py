@@ -140,12 +140,13 @@ class SyncStatus:
 @dataclass(frozen=True)
 class Status:
     """The agent's last word while it works. ``phase`` is preparing, pulling, running, saving or
-    ending, since ``since``."""
+    ending, since ``since``; ``image`` is ``{name, bytes, seconds}`` once it is there."""
 
     phase: str
     since: datetime
     updated_at: datetime
     detail: Mapping[str, Any] = field(default_factory=dict)
+    image: Mapping[str, Any] | None = None
     container_started_at: datetime | None = None
     log_bytes: int = 0
     sync: SyncStatus = field(default_factory=SyncStatus)
@@ -161,6 +162,7 @@ class Status:
             since=parse_time(raw["since"]),
             updated_at=parse_time(raw["updated_at"]),
             detail=raw.get("detail") or {},
+            image=raw.get("image"),
             container_started_at=_time(raw.get("container_started_at")),
             log_bytes=int(raw.get("log_bytes", 0)),
             sync=SyncStatus(

@@ -119,9 +119,10 @@ def _frames(paths: Paths, offset: int, out: int) -> int:
             data = os.pread(log, CHUNK, offset)
             if not data:
                 break
+            # Before the first output, all that led to it, such as the image, is in the status.
+            seen = _status(paths, seen, frames)
             frames.send(b"log", data)
             offset += len(data)
-            seen = _status(paths, seen, frames)
         seen = _status(paths, seen, frames)
         if end:
             frames.send(b"end", end)

@@ -169,6 +169,7 @@ class Attempt:
             wait_until_ready(self.engine, self.job, self.paths, self.control)
             code = self._fetch_code()
             self.status.phase("pulling", image=container["image"])
+            begun = time.monotonic()
             ensure_image(
                 self.engine,
                 container["image"],
@@ -177,6 +178,7 @@ class Attempt:
                 control=self.control,
                 report=self._pulled,
             )
+            self._tell_image(time.monotonic() - begun)
             code()
             if self.control.cause is not None:
                 raise Interrupted
@@ -205,6 +207,13 @@ class Attempt:
         detail = self.status.get("detail")
         if received - detail.get("pulled_bytes", 0) > 1 << 20:
             self.status.phase("pulling", pulled_bytes=received)
+
+    def _tell_image(self, seconds: float) -> None:
+        name = self.job["container"]["image"]
+        found = self.engine.image(name) or {}
+        self.status.update(
+            image={"name": name, "bytes": found.get("Size"), "seconds": round(seconds, 1)}
+        )
 
     def _announce(self) -> None:
         """Move the run's name in the index to running."""

@@ -22,6 +22,7 @@ class Status:
             "phase": "preparing",
             "since": now(),
             "detail": {},
+            "image": None,
             "container_started_at": None,
             "log_bytes": 0,
             "sync": {"behind": 0, "last_ok": None, "error": None},

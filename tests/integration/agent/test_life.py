@@ -51,6 +51,12 @@ def test_success(host: Host) -> None:
     wanted = ["preparing", "pulling", "running", "saving", "ending"]
     assert list(dict.fromkeys(phases)) == [phase for phase in wanted if phase in phases]
     assert phases[-1] == "ending"
+    image = follower.statuses[-1]["image"]
+    assert (image["name"], image["seconds"]) == (host.image, 0.0)
+    size = subprocess.run(
+        ["docker", "image", "inspect", "-f", "{{.Size}}", host.image], capture_output=True
+    )
+    assert image["bytes"] == int(size.stdout)
     gone = subprocess.run(["docker", "inspect", host.name], capture_output=True)
     assert gone.returncode != 0
 
