@@ -18,6 +18,7 @@ from dstack_cloud.clouds.base import (
     MachineImage,
 )
 from dstack_cloud.errors import (
+    DetachedError,
     DstackError,
     NoCapacityError,
     QuotaError,
@@ -68,18 +69,45 @@ def launch(
     else:
         settle(tools.store, record.run, RunState.RECOVERING)
     try:
+        machine = _machine(tools, record, attempt, offers, host_key, token)
+        recorded = machine_as_json(machine, host_key.public)
+        attempts.record_machine(tools.store, record.run, attempt, recorded)
+    except KeyboardInterrupt:
+        _take_back(tools, record.run, attempt, intent["regions"])
+        raise
+    return Launched(machine, host_key.public)
+
+
+def _machine(
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    offers: Sequence[Offer],
+    host_key: KeyPair,
+    token: str,
+) -> Machine:
+    try:
         budget_left(tools.store, record, attempt)  # Raises where nothing is left.
-        machine = _first_machine(tools, record, attempt, offers, host_key, token)
+        return _first_machine(tools, record, attempt, offers, host_key, token)
     except DstackError as error:
         passing = attempt > 1 and isinstance(error, TryAgainError)
         record_end(
             tools.store, record.run, attempt, RunState.FAILED, "launch", error, retry=passing
         )
         raise
-    attempts.record_machine(
-        tools.store, record.run, attempt, machine_as_json(machine, host_key.public)
-    )
-    return Launched(machine, host_key.public)
+
+
+def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> None:
+    """End whatever a launch that was cut short has launched, and put that end on record."""
+    tools.report.working("terminating", "what was launched")
+    for region in regions:
+        ours = [each for each in tools.cloud.machines(region, run) if each.attempt == attempt]
+        if ours:
+            tools.cloud.terminate(region, [each.id for each in ours])
+    later = attempt > 1
+    cancelled = DetachedError("cancelled before the job started")
+    state = RunState.LOST if later else RunState.STOPPED
+    record_end(tools.store, run, attempt, state, "stopped", cancelled, retry=later)
 
 
 def _intent(
