@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dstack_cloud.state.runs import RunRow
 
 _ENDED_SHOWN = 10
+_REST = ("state", "attempt", "exit", "cost $", "sync")
 
 
 def ps(
@@ -37,11 +38,14 @@ def ps(
     if not rows:
         render.say("no runs yet")
         return
+    # The same name may be taken in the store of each cloud.
+    clouds = len({row["cloud"] for row in rows}) > 1
     render.print_table(
-        ("run", "workflow", "state", "attempt", "exit", "cost $", "sync"),
+        ("run", *(["cloud"] if clouds else []), "workflow", *_REST),
         [
             (
                 row["run"],
+                *([row["cloud"]] if clouds else []),
                 row["workflow"],
                 row["state"],
                 str(row["attempt"]),
@@ -51,7 +55,7 @@ def ps(
             )
             for row in rows
         ],
-        right="   rrr",
+        right=" " * clouds + "   rrr",
     )
 
 
@@ -84,6 +88,7 @@ def _facts(tools: Tools, row: RunRow) -> dict[str, Any]:
     cost = bill.cost.cost if had_machine else None
     return {
         "run": row.run,
+        "cloud": tools.cloud.name,
         "workflow": row.workflow,
         "state": str(row.state),
         "attempt": attempt,

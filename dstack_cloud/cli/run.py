@@ -106,6 +106,10 @@ def run(
         slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
         _show(chosen, request, spec.image, plan, slow, budget)
     if tools is None:
+        if as_json:
+            from dstack_cloud.cli.offers import plan_json
+
+            render.print_json(plan_json(plan))
         return 0
     # While the user reads the plan.
     wiring.ask_ahead(tools.cloud, plan.offers)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from support.emulated import ROOT, Emulator, Project, parse_exports
+from support.local import containers, rows
+
+from moto_fixtures.machine import images
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +35,24 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def project(emulator: Emulator, tmp_path: Path) -> Project:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     return Project(tmp_path, emulator.environ)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """An image that this machine has: its own release, bare."""
+    return images.ensure().base
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Project]:
+    """A repository of a user who has configured nothing."""
+    folder = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    project = Project(folder, {**keep, "HOME": str(tmp_path / "home")})
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text()
+    yield project
+    for run in (row["run"] for row in rows(project) if row["state"] == "running"):
+        project.cli("stop", run, "--abort")
+    assert containers(project) == []
+    assert Path("/proc/sys/kernel/random/boot_id").read_text() == booted

@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 from support.emulated import Project, wait_until
-
-from moto_fixtures.machine import images
+from support.local import containers, folders, rows
 
 HELLO = """
     workflows:
@@ -38,46 +33,6 @@ ENDLESS = """
           - i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done
 """
 LOCAL = ("--cloud", "local", "-y")
-
-
-@pytest.fixture(scope="session")
-def image() -> str:
-    """An image that this machine has: its own release, bare."""
-    return images.ensure().base
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[Project]:
-    """A repository of a user who has configured nothing."""
-    folder = tmp_path / "repository"
-    subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    project = Project(folder, {**keep, "HOME": str(tmp_path / "home")})
-    booted = Path("/proc/sys/kernel/random/boot_id").read_text()
-    yield project
-    for run in (row["run"] for row in rows(project) if row["state"] == "running"):
-        project.cli("stop", run, "--abort")
-    assert containers(project) == []
-    assert Path("/proc/sys/kernel/random/boot_id").read_text() == booted
-
-
-def rows(project: Project) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = project.json("ps", "--all")["runs"]
-    return found
-
-
-def folders(project: Project) -> list[Path]:
-    """The local machines of the user."""
-    home = Path(project.environ["HOME"])
-    return sorted(home.glob(".local/state/dstack-cloud/machines/*/local-*"))
-
-
-def containers(project: Project) -> list[str]:
-    """The containers of the user's runs."""
-    argv = ["docker", "ps", "--all", "--format", "{{.Names}}"]
-    names = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
-    ours = {f"dstack-{folder.name}" for folder in folders(project)}
-    return [name for name in names if name in ours]
 
 
 def test_a_run_from_its_file_to_its_artifacts(local: Project, image: str) -> None:
