@@ -156,7 +156,9 @@ def nothing_fits(
     return NoOfferError(
         f"no {kind}machine{where} satisfies the request",
         _joined(
-            f"nearest: {' · '.join(lines)}" if lines else _largest(catalogs, wanted),
+            "\n".join(["nearest:", *(f"  {line}" for line in lines)])
+            if lines
+            else _largest(catalogs, wanted),
             bundled,
         ),
     )

@@ -52,5 +52,4 @@ def _asked(as_json: bool) -> bool:
         if not as_json:
             render.say("nothing was removed; add -y to remove")
         return False
-    render.say("Remove all of these? [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return render.ask("Remove all of these? [y/N]") in ("y", "yes")

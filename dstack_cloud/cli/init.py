@@ -48,7 +48,7 @@ def init(
         done.append({"step": step, "detail": detail})
         report.done(step, detail)
     wiring.save_config(changed)
-    report.done("configuration", str(changed.file))
+    report.done("config", str(changed.file))
     if as_json:
         render.print_json({"cloud": cloud, "config": str(changed.file), "steps": done})
 
@@ -88,12 +88,10 @@ def _confirm(cloud: str, changed: Config) -> None:
 
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask on, so nothing was made", "add -y to go on")
-    where = ""
+    made = f"the store {changed.stores[cloud]}"
     if cloud == "aws" and changed.aws is not None:
-        where = f" in {', '.join(changed.aws.regions)}"
-    render.say(
-        f"This makes, where absent, the store {changed.stores[cloud]}, the machines' role and "
-        f"security group{where}, and writes {changed.file}. Go on? [Y/n] "
-    )
-    if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
-        raise InputError("nothing was made")
+        regions = ", ".join(changed.aws.regions)
+        made += f", the machines' role and a security group in {regions}"
+    render.say(f"This makes, where absent, {made}, and writes {changed.file}.")
+    if render.ask("Go on? [Y/n]") not in ("", "y", "yes"):
+        raise InputError("nothing was made", "run it again when you know")

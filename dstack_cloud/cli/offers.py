@@ -124,7 +124,7 @@ def _refresh(catalogs: list[Catalog], config: Config | None, regions: list[str])
 def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:
     from dstack_cloud.cli.plan_table import offer_rows, table
 
-    header, *rows = table(offer_rows(found))
+    header, *rows = table(offer_rows(found), render.width_of(sys.stdout))
     print(render.coloured(header, "dim", sys.stdout))
     for row in rows:
         print(row)

@@ -10,16 +10,20 @@ from dstack_cloud.units import GIB, format_price, format_size
 
 HEADER = ("#", "cloud", "region", "machine", "cpu", "memory", "gpu", "$/h", "saves", "")
 RIGHT = "r   rr rr "
+_DULL = ("cloud", "cpu", "memory", "saves", "gpu")
 
 
-def plan_lines(plan: Plan, limit: int, slow: Collection[str] = ()) -> list[str]:
+def plan_lines(
+    plan: Plan, limit: int, slow: Collection[str] = (), width: int | None = None
+) -> list[str]:
     """The table of the first ``limit`` offers, and a line about the others.
 
-    ``slow`` are the machine types that are set up at their first boot.
+    ``slow`` are the machine types that are set up at their first boot; ``width`` is the most
+    that a line of the table may take.
     """
     shown = plan.offers[:limit]
     notes = [*start_notes(shown, slow), *plan_notes(plan, len(shown))]
-    return [f"  {line}" for line in [*table(offer_rows(shown)), *notes]]
+    return [f"  {line}" for line in [*table(offer_rows(shown), width and width - 2), *notes]]
 
 
 def start_notes(shown: Sequence[Offer], slow: Collection[str]) -> list[str]:
@@ -68,11 +72,26 @@ def offer_rows(offers: Sequence[Offer]) -> list[tuple[str, ...]]:
     ]
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """`HEADER` and rows as aligned lines, two blanks between columns."""
-    cells = [HEADER, *rows]
+def table(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """`HEADER` and rows as aligned lines, two blanks between columns.
+
+    Where they are wider than ``width`` characters, columns are left out, the dullest first.
+    """
+    kept = list(range(len(HEADER)))
+    lines = _lines(rows, kept)
+    for name in _DULL:
+        if width is None or max(map(len, lines)) <= width:
+            break
+        kept.remove(HEADER.index(name))
+        lines = _lines(rows, kept)
+    return lines
+
+
+def _lines(rows: Sequence[Sequence[str]], kept: Sequence[int]) -> list[str]:
+    cells = [[row[column] for column in kept] for row in [HEADER, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(_aligned, row, widths, RIGHT)).rstrip() for row in cells]
+    sides = [RIGHT[column] for column in kept]
+    return ["  ".join(map(_aligned, row, widths, sides)).rstrip() for row in cells]
 
 
 def gpu_words(gpu: Gpu | None) -> str:

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from dstack_cloud.errors import DstackError
+from dstack_cloud.errors import DetachedError, DstackError
 from dstack_cloud.units import format_duration
 
 _STEP_WIDTH = 12
-_DETAIL_WIDTH = 50
+# Lines are no longer than this on a wider terminal, and where there is none.
+_LINE = 80
+_INDENT = " " * (_STEP_WIDTH + 3)
 _COLOURS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -55,13 +57,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: str
 
 def print_error(error: DstackError) -> None:
     """What happened, where, what to do next: to stderr."""
-    mark = coloured("✗", "red", sys.stderr)
-    lines = str(error).splitlines() or [""]
-    say(f"{mark} {error.kind:<{_STEP_WIDTH}} {lines[0]}")
-    for line in lines[1:]:
-        say(f"  {'':<{_STEP_WIDTH}} {line}")
-    for line in (error.hint or "").splitlines():
-        say(f"  {'':<{_STEP_WIDTH}} {line}")
+    calm = isinstance(error, DetachedError)
+    mark = coloured("!", "yellow", sys.stderr) if calm else coloured("✗", "red", sys.stderr)
+    first, *rest = str(error).splitlines() or [""]
+    say(f"{mark} {error.kind:<{_STEP_WIDTH}} {_wrapped(first)}")
+    for line in [*rest, *(error.hint or "").splitlines()]:
+        say(f"{_INDENT}{_wrapped(line)}")
 
 
 class TerminalReporter:
@@ -79,14 +80,16 @@ class TerminalReporter:
 
     def done(self, step: str, detail: str = "", seconds: float | None = None) -> None:
         mark = coloured("✓", "green", sys.stderr)
-        took = "" if seconds is None else f"  {format_duration(seconds):>10}"
-        self._write(f"{mark} {step:<{_STEP_WIDTH}} {detail:<{_DETAIL_WIDTH}}{took}".rstrip())
+        took = "" if seconds is None else format_duration(seconds)
+        space = min(columns(), _LINE) - len(_INDENT) - len(detail)
+        words = f"{detail}{took:>{space}}" if space > len(took) else f"{detail}  {took}"
+        self._write(f"{mark} {step:<{_STEP_WIDTH}} {_wrapped(words)}".rstrip())
 
     def warn(self, step: str, message: str, hint: str | None = None) -> None:
         mark = coloured("!", "yellow", sys.stderr)
-        self._write(f"{mark} {step:<{_STEP_WIDTH}} {message}")
-        if hint:
-            self._write(f"  {'':<{_STEP_WIDTH}} {hint}")
+        self._write(f"{mark} {step:<{_STEP_WIDTH}} {_wrapped(message)}")
+        for line in (hint or "").splitlines():
+            self._write(f"{_INDENT}{_wrapped(line)}")
 
     def opened(self, run: str) -> None:
         title = f"─ {run} "
@@ -107,6 +110,9 @@ class TerminalReporter:
         if not self._at_line_start and sys.stdout.isatty():
             say()
         self._at_line_start = True
+        if self._live:
+            # The terminal may have echoed a ^C.
+            print("\r\033[K", end="", file=sys.stderr)
         self._write(coloured("─" * min(columns(), 80), "dim", sys.stderr))
 
     def _write(self, line: str, replaceable: bool = False) -> None:
@@ -144,9 +150,37 @@ class QuietReporter:
         """Not shown."""
 
 
+def ask(question: str) -> str:
+    """The answer to a question on the terminal, in small letters; the cursor stays beside it."""
+    print(f"{question} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower()
+
+
+def width_of(stream: TextIO) -> int | None:
+    """How many characters a line of a terminal takes; None where there is no terminal."""
+    return os.get_terminal_size(stream.fileno()).columns or None if stream.isatty() else None
+
+
 def columns() -> int:
-    """The terminal's width, 80 where there is none."""
+    """The width of the terminal that our words go to; 80 where there is none."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
-    except OSError:
-        return 80
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _LINE
+    except (OSError, ValueError):
+        return _LINE
+
+
+def _wrapped(text: str) -> str:
+    """Long words of ours, on a terminal, broken between words and indented like a step's detail.
+
+    Elsewhere a line stays a line: it may be searched for.
+    """
+    width = columns() - len(_INDENT)
+    if not sys.stderr.isatty() or len(text) <= width or width < 20:
+        return text
+    import textwrap
+
+    lead = " " * (len(text) - len(text.lstrip()))
+    lines = textwrap.wrap(
+        text, width, subsequent_indent=lead, break_long_words=False, break_on_hyphens=False
+    )
+    return f"\n{_INDENT}".join(lines)

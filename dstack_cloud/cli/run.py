@@ -190,7 +190,7 @@ def _show(
     title = f"{workflow.name} · {workflow.common.provider} {image} · {request_words(request)}"
     render.say(render.coloured(title, "bold", sys.stderr))
     render.say()
-    for line in plan_lines(plan, _SHOWN, slow):
+    for line in plan_lines(plan, _SHOWN, slow, render.width_of(sys.stderr)):
         render.say(line)
     if budget:
         render.say(f"  {budget}")
@@ -205,9 +205,7 @@ def _confirm(yes: bool) -> None:
         raise InputError(
             "there is no terminal to ask on, so nothing was launched", "add -y to launch"
         )
-    render.say("Launch the first that has capacity? [Y/n] ")
-    answer = sys.stdin.readline().strip().lower()
-    if answer not in ("", "y", "yes"):
+    if render.ask("Launch the first that has capacity? [Y/n]") not in ("", "y", "yes"):
         raise InputError("nothing was launched", "change the request, or answer y")
 
 

@@ -111,7 +111,7 @@ def _follow(
         progress.close()
         successor.leave()
         raise DetachedError(
-            f"detached; {target.run} goes on",
+            f"{target.run} goes on",
             f"dstack-cloud attach {target.run} comes back, dstack-cloud stop {target.run} ends it",
         ) from None
     except (AccessError, TryAgainError) as error:
