@@ -1,4 +1,4 @@
-"""TerminateInstances, StopInstances and the verbs that an emulated machine has no answer to."""
+"""Ending and stopping instances, the shutdown behaviour, and verbs that have no answer here."""
 
 from __future__ import annotations
 
@@ -58,6 +58,26 @@ def stop_instances(request: Request) -> Answer:
     return request.answer({"StoppingInstances": _changes(request, "stopped")})
 
 
+def modify_instance_attribute(request: Request) -> Answer:
+    """moto takes a shutdown behaviour without a word and leaves the old one in place."""
+    behavior = request.params.get("InstanceInitiatedShutdownBehavior")
+    if behavior is None:
+        return request.to_moto()
+    value = behavior.get("Value")
+    if value not in ("stop", "terminate"):
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Invalid value '{value}' for instanceInitiatedShutdownBehavior",
+        )
+    instances = request.emulator.instances
+    with instances.lock(request.region):
+        [instance] = backends.ec2(request.region).get_multi_instances_by_id(
+            [request.params["InstanceId"]]
+        )
+        instance.instance_initiated_shutdown_behavior = value
+    return request.answer({})
+
+
 def unsupported(request: Request) -> Answer:
     """Refused plainly rather than answered as if it had happened."""
     raise AwsError("UnsupportedOperation", f"the emulated EC2 does not do {request.call.action}")
@@ -66,6 +86,7 @@ def unsupported(request: Request) -> Answer:
 HANDLERS = {
     "TerminateInstances": terminate_instances,
     "StopInstances": stop_instances,
+    "ModifyInstanceAttribute": modify_instance_attribute,
     "StartInstances": unsupported,
     "RebootInstances": unsupported,
     "RequestSpotInstances": unsupported,
