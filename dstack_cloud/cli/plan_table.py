@@ -42,6 +42,10 @@ def plan_notes(plan: Plan, shown: int) -> list[str]:
     notes = []
     if plan.offers and plan.offers[0].price is None:
         notes.append("no price is known, so none is taken by itself: dstack-cloud catalog update")
+    fallback = next((offer for offer in plan.offers if not offer.spot), None)
+    if fallback is not None and plan.offers[0].spot and shown < len(plan.offers):
+        price = format_price(fallback.price)
+        notes.append(f"on demand where spot has none: from {price} $/h")
     parts = []
     if plan.total > shown:
         parts.append(_count(plan.total - shown, "more offer"))

@@ -1,8 +1,7 @@
-"""From a plan to a machine: the intent on record first, then one request a region."""
+"""From a plan to a machine: the intent on record first, then the search."""
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,25 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 from dstack_cloud.clouds.base import (
-    FailureKind,
     LaunchAnswer,
-    LaunchFailure,
     LaunchRequest,
     Machine,
     MachineImage,
 )
-from dstack_cloud.errors import (
-    DetachedError,
-    DstackError,
-    NoCapacityError,
-    QuotaError,
-    ThrottledError,
-    TryAgainError,
-)
+from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.budget import budget_left
+from dstack_cloud.lifecycle.capacity import Patience
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
+from dstack_cloud.lifecycle.seek import seek
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.keys import KeyPair, generate
 from dstack_cloud.machine.user_data import provision_script, user_data
@@ -53,7 +45,7 @@ class Launched:
 def launch(
     tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer]
 ) -> Launched | None:
-    """Claim the attempt, ask for a machine region by region, and record it.
+    """Claim the attempt, look for a machine, and record it.
 
     None when another client owns the attempt. Raises NoCapacityError or QuotaError when no offer
     could be had, CostLimitError when the budget is spent, and what `Cloud.launch` raises: the run
@@ -68,37 +60,31 @@ def launch(
         move(tools.store, record.run, RunState.SUBMITTED, RunState.LAUNCHING)
     else:
         settle(tools.store, record.run, RunState.RECOVERING)
+    machine: Machine | None = None
     try:
-        machine = _machine(tools, record, attempt, offers, host_key, token)
+        budget_left(tools.store, record, attempt)  # Raises where nothing is left.
+        machine = _first_machine(tools, record, attempt, offers, host_key, token)
         recorded = machine_as_json(machine, host_key.public)
         attempts.record_machine(tools.store, record.run, attempt, recorded)
+    except DstackError as error:
+        if machine is not None:
+            tools.cloud.terminate(machine.region, [machine.id])
+        passing = attempt > 1 and isinstance(error, TryAgainError)
+        record_end(
+            tools.store, record.run, attempt, RunState.FAILED, "launch", error, retry=passing
+        )
+        raise
     except KeyboardInterrupt:
         _take_back(tools, record.run, attempt, intent["regions"])
         raise
     return Launched(machine, host_key.public)
 
 
-def _machine(
-    tools: Tools,
-    record: RunRecord,
-    attempt: int,
-    offers: Sequence[Offer],
-    host_key: KeyPair,
-    token: str,
-) -> Machine:
-    try:
-        budget_left(tools.store, record, attempt)  # Raises where nothing is left.
-        return _first_machine(tools, record, attempt, offers, host_key, token)
-    except DstackError as error:
-        passing = attempt > 1 and isinstance(error, TryAgainError)
-        record_end(
-            tools.store, record.run, attempt, RunState.FAILED, "launch", error, retry=passing
-        )
-        raise
-
-
 def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> None:
-    """End whatever a launch that was cut short has launched, and put that end on record."""
+    """End whatever a launch that was cut short has launched, and put that end on record.
+
+    What the cloud does not list yet ends by its own timer: no job will reach it.
+    """
     tools.report.working("terminating", "what was launched")
     for region in regions:
         ours = [each for each in tools.cloud.machines(region, run) if each.attempt == attempt]
@@ -128,6 +114,8 @@ def _intent(
         "machines": list(dict.fromkeys(offer.machine for offer in offers)),
         "host_key": host_key.public,
         "by": tools.owner,
+        # How long its client may go on looking: a run is not lost for having no machine yet.
+        "patience": _patience(record).until,
         "at": format_time(utc_now()),
     }
 
@@ -140,16 +128,12 @@ def _first_machine(
     host_key: KeyPair,
     token: str,
 ) -> Machine:
-    failures: list[LaunchFailure] = []
-    regions = dict.fromkeys(offer.region for offer in offers)
-    for number, region in enumerate(regions):
-        there = [offer for offer in offers if offer.region == region]
-        tools.report.working("launching", f"{len(there)} offers in {region}")
+    def ask(asked: Sequence[Offer], number: int) -> LaunchAnswer:
         request = LaunchRequest(
             run=record.run,
             attempt=attempt,
             token=f"{token}-{number}",
-            offers=there,
+            offers=asked,
             user_data=lambda image: _user_data(tools, record, host_key, image),
             disk=record.request.disk,
             max_price=record.request.max_price,
@@ -160,11 +144,13 @@ def _first_machine(
                 else None
             ),
         )
-        answer: LaunchAnswer = tools.cloud.launch(request)
-        failures += answer.failures
-        if answer.machine is not None:
-            return answer.machine
-    raise _nothing_to_be_had(failures, len(offers))
+        return tools.cloud.launch(request)
+
+    return seek(tools, record.run, attempt, offers, _patience(record), ask)
+
+
+def _patience(record: RunRecord) -> Patience:
+    return Patience(record.on_demand_after, record.wait)
 
 
 def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: MachineImage) -> bytes:
@@ -177,35 +163,6 @@ def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: Machin
         heartbeat=tools.timers.heartbeat,
         prepull=record.container.image,
         provision=None if image.ready else provision_script(),
-    )
-
-
-def _nothing_to_be_had(failures: Sequence[LaunchFailure], offers: int) -> DstackError:
-    """The error that tells what was tried, one line a failure, alike ones together."""
-    words = [
-        f"{failure.zone or failure.offer.region} {failure.offer.machine} {failure.code}"
-        for failure in failures
-    ]
-    lines = [
-        line if (count := len(list(group))) == 1 else f"{line} ({count} times)"
-        for line, group in itertools.groupby(words)
-    ]
-    table = "\n".join(f"  {line}" for line in lines)
-    if failures and all(failure.kind is FailureKind.QUOTA for failure in failures):
-        return QuotaError(
-            f"the account's quota allows none of {offers} offers:\n{table}",
-            "dstack-cloud check shows the quotas and how to raise them",
-        )
-    if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
-        return ThrottledError(
-            f"the cloud is busy and took up none of {offers} offers:\n{table}",
-            "run it again in a minute",
-        )
-    first = failures[0].offer if failures else None
-    other = "--on-demand" if first and first.spot else "--interruptible"
-    return NoCapacityError(
-        f"none of {offers} offers had capacity:\n{table}",
-        f"try another --region, {other}, or again later",
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine
@@ -50,7 +52,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         launched_at=machine_from_json(recorded)[0].launched_at if recorded else None,
         machine=machine.state if machine else None,
         end=RunState(end["state"]) if end else None,
-        launch_time=timedelta(seconds=tools.timers.no_job),
+        launch_time=timedelta(seconds=tools.timers.no_job + _patience(intent)),
         awaited=bool(end)
         and not retry.given_up(
             record.retry, end or {}, submitted_at, parse_time(str((end or {})["ended_at"])), now
@@ -73,6 +75,11 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         lost = RunState.LOST
         record_end(store, run, number, lost, "machine-lost", error, retry=goes_on, latest=latest)
     return found
+
+
+def _patience(intent: Mapping[str, Any] | None) -> float:
+    """How many seconds an attempt's client may look for a machine where none is to be had."""
+    return float((intent or {}).get("patience") or 0)
 
 
 def machine_of(tools: Tools, run: str, attempt: int) -> Machine | None:

@@ -11,6 +11,8 @@ runs/<run>/attempts/<n>/log/<first byte, 20 digits>
 index/<state>/<run>                          empty; the state is in the name
 artifacts/<run>/<path>                       as the container left them
 code/<sha256>.tar.gz                         the user's code, once per content
+capacity/<cloud>/<region>/<zone>/<machine>/<market>/<until>
+                                             empty; what was not to be had a while ago
 """
 
 from __future__ import annotations
@@ -75,3 +77,11 @@ def artifacts(name: str) -> str:
 
 def code(sha256: str) -> str:
     return f"code/{sha256}.tar.gz"
+
+
+def shortages(cloud: str) -> str:
+    return f"capacity/{cloud}/"
+
+
+def shortage(cloud: str, region: str, zone: str, machine: str, market: str, until: int) -> str:
+    return f"{shortages(cloud)}{region}/{zone}/{machine}/{market}/{until:012d}"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,32 @@ from moto_fixtures.machine import images
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    name = f"e2e-{os.getpid()}"
+    with _emulator(f"e2e-{os.getpid()}", str(tmp_path_factory.mktemp("home"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulated AWS whose machines are states: they launch and end, and nothing is on them."""
+    name = f"e2e-stub-{os.getpid()}"
+    with _emulator(name, str(tmp_path_factory.mktemp("home")), "--stub") as found:
+        yield found
+
+
+@contextmanager
+def _emulator(name: str, home: str, *options: str) -> Iterator[Emulator]:
     command = [sys.executable, "-m", "moto_fixtures"]
     up = subprocess.run(
-        [*command, "up", "--name", name], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=900
+        [*command, "up", "--name", name, *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=900,
     )
     try:
         assert up.returncode == 0, "the emulated AWS did not start"
-        home = tmp_path_factory.mktemp("home")
         keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-        yield Emulator({**keep, "HOME": str(home), **parse_exports(up.stdout)})
+        yield Emulator({**keep, "HOME": home, **parse_exports(up.stdout)})
     finally:
         subprocess.run([*command, "down", "--name", name], cwd=ROOT, timeout=300, check=True)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.emulated import ROOT, Emulator, Project, parse_exports
+from support.emulated import Emulator, Project
 
 NOW = datetime.now(UTC)
 SEED = """
@@ -34,23 +32,6 @@ for one in json.load(sys.stdin):
     runs.move(store, run, RunState.SUBMITTED, RunState(one["state"]))
     print(run)
 """
-
-
-@pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulated AWS without machines."""
-    name = f"cost-{os.getpid()}"
-    command = [sys.executable, "-m", "moto_fixtures"]
-    up = subprocess.run(
-        [*command, "up", "--stub", "--name", name], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert up.returncode == 0
-        keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-        home = str(tmp_path_factory.mktemp("home"))
-        yield Emulator({**keep, "HOME": home, **parse_exports(up.stdout)})
-    finally:
-        subprocess.run([*command, "down", "--name", name], cwd=ROOT, timeout=300, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,11 @@ class Emulator:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(self._url(path), method="DELETE")
+        with urllib.request.urlopen(request, timeout=60):
+            pass
+
     def machines(self) -> list[dict[str, Any]]:
         """The machines that run or boot at this moment."""
         found = self.get("/_emulator/machines")

@@ -1,0 +1,115 @@
+"""Looking for a machine: asks what `capacity` decides, until there is one or no hope is left."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+
+from dstack_cloud.clouds.base import FailureKind, LaunchAnswer, LaunchFailure, Machine
+from dstack_cloud.errors import (
+    DetachedError,
+    DstackError,
+    NoCapacityError,
+    QuotaError,
+    ThrottledError,
+)
+from dstack_cloud.lifecycle.capacity import Ask, Patience, Refusal, Wait, next_step, refusals_of
+from dstack_cloud.lifecycle.memory import ranked_last, shortages_in
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.resources import Offer
+from dstack_cloud.state import attempts, shortages
+from dstack_cloud.units import format_duration
+
+# How long a request to stop may go unnoticed while there is nothing to ask for.
+_LOOK_S = 5.0
+
+AskFor = Callable[[Sequence[Offer], int], LaunchAnswer]
+"""Asks the cloud once for one machine of some offers; the number tells the requests apart."""
+
+
+def seek(
+    tools: Tools,
+    run: str,
+    attempt: int,
+    offers: Sequence[Offer],
+    patience: Patience,
+    ask: AskFor,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Machine:
+    """The first machine that is to be had.
+
+    Raises NoCapacityError, QuotaError or ThrottledError with the table of what was tried,
+    DetachedError when somebody stopped the run meanwhile, and what `Cloud.launch` raises.
+    """
+    begun = clock()
+    known = shortages.recall(tools.store, tools.cloud.name, time.time())
+    ranked = ranked_last(offers, known)
+    failures: list[LaunchFailure] = []
+    refusals: list[Refusal] = []
+    asked = 0
+    while True:
+        step = next_step(ranked, refusals, clock() - begun, patience)
+        if isinstance(step, Ask):
+            region = step.offers[0].region
+            tools.report.working("launching", f"{len(step.offers)} offers in {region}")
+            answer = ask(step.offers, asked)
+            asked += 1
+            shortages.remember(
+                tools.store, tools.cloud.name, shortages_in(answer.failures, time.time())
+            )
+            if answer.machine is not None:
+                return answer.machine
+            failures += answer.failures
+            refusals += refusals_of(step.offers, answer.failures, clock() - begun)
+        elif isinstance(step, Wait):
+            left = format_duration(max(patience.until - (clock() - begun), 0))
+            tools.report.working("waiting", f"no machine is to be had; giving up in {left}")
+            pause(min(step.seconds, _LOOK_S))
+            if attempts.read_end(tools.store, run, attempt) is not None:
+                raise DetachedError(f"{run} was stopped while it waited for a machine")
+        else:
+            raise nothing_to_be_had(failures, ranked, clock() - begun)
+
+
+def nothing_to_be_had(
+    failures: Sequence[LaunchFailure], offers: Sequence[Offer], seconds: float
+) -> DstackError:
+    """The error that tells what was tried, one line a failure, alike ones together."""
+    words = sorted(
+        f"{failure.zone or failure.offer.region} {failure.offer.machine} "
+        f"{'spot' if failure.offer.spot else 'on-demand'} {failure.code}"
+        for failure in failures
+    )
+    lines = [
+        line if (count := len(list(group))) == 1 else f"{line} ({count} times)"
+        for line, group in itertools.groupby(words)
+    ]
+    table = "\n".join(f"  {line}" for line in lines)
+    number = len({(offer.region, offer.machine, offer.spot) for offer in offers})
+    if failures and all(failure.kind is FailureKind.QUOTA for failure in failures):
+        return QuotaError(
+            f"the account's quota allows none of {number} offers:\n{table}",
+            "dstack-cloud check shows the quotas and how to raise them",
+        )
+    if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
+        return ThrottledError(
+            f"the cloud is busy and took up none of {number} offers:\n{table}",
+            "run it again in a minute",
+        )
+    if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
+        return ThrottledError(
+            f"the cloud is busy and took up none of {number} offers:\n{table}",
+            "run it again in a minute",
+        )
+    markets = {offer.spot for offer in offers}
+    hints = ["another --region", "--wait 30m to go on looking"]
+    if markets == {True}:
+        hints.insert(1, "--on-demand-after 10m or --on-demand")
+    elif markets == {False}:
+        hints.insert(1, "--interruptible")
+    waited = f" in {format_duration(seconds)}" if seconds >= _LOOK_S else ""
+    return NoCapacityError(
+        f"none of {number} offers had capacity{waited}:\n{table}", f"try {', '.join(hints)}"
+    )
