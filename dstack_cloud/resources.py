@@ -46,10 +46,20 @@ class Gpu:
 
 @dataclass(frozen=True)
 class ZonePrice:
-    """One zone (its name in the caller's account, or a zone ID) and the price there."""
+    """One zone (its name in the caller's account, or a zone ID) and the price there.
+
+    ``expected`` is what an hour of useful work is reckoned to cost there (see `ranking`), None
+    where that was not reckoned.
+    """
 
     zone: str
     price: Decimal | None
+    expected: Decimal | None = None
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What ranks the zone: the expected cost, else the price."""
+        return self.price if self.expected is None else self.expected
 
 
 @dataclass(frozen=True)

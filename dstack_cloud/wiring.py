@@ -6,15 +6,18 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dstack_cloud.config import Config, client_key, owner
 from dstack_cloud.errors import DstackError, InputError, NotFoundError, QuotaError
 from dstack_cloud.nearest import did_you_mean
+from dstack_cloud.units import utc_now
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from decimal import Decimal
 
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.catalog.models import SpotChange
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
+    from dstack_cloud.ranking import Experience, Pool, Spell
     from dstack_cloud.resources import Offer, ResourceRequest
     from dstack_cloud.storage.base import Store
 
 CLOUDS = ("aws", "local")
+_TYPES_WITH_HISTORY = 8
 _SESSIONS: dict[object, Sessions] = {}
 _SESSIONS_LOCK = threading.Lock()
 
@@ -308,12 +313,13 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     aws = _aws(config)
     # Quotas and spot prices have nothing to do with each other: asked at the same time.
     quotas = aws.pool.submit(aws.forbidden, plan.offers)
+    known = aws.pool.submit(experience, config, plan.offers)
     if refresh_spot(catalog, access, plan.offers):
         plan = match(request, [catalog])
     quotas.result()
     forbidden = _by_place(aws.forbidden(plan.offers))
     if not forbidden:
-        return plan
+        return _ranked(plan, known.result())
     allowed = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
     if not allowed.offers:
         reasons = "; ".join(dict.fromkeys(forbidden.values()))
@@ -322,7 +328,41 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
             f"dstack-cloud check --cloud {cloud} says how to raise each; spot and on demand have "
             "quotas of their own",
         )
-    return allowed
+    return _ranked(allowed, known.result())
+
+
+def _ranked(plan: Plan, known: Experience) -> Plan:
+    from dstack_cloud.ranking import ranked
+
+    return replace(plan, offers=tuple(ranked(plan.offers, known, utc_now())))
+
+
+def experience(config: Config, offers: Sequence[Offer]) -> Experience:
+    """What is known of the spot pools of offers on AWS beside today's prices.
+
+    A plan must not fail for want of it: what cannot be read is left out.
+    """
+    from dstack_cloud.ranking import HISTORY, Experience
+    from dstack_cloud.state import spells
+
+    types: dict[str, list[str]] = {}
+    for offer in offers:
+        # The best by price are those that compete; the history of all would be thousands of rows.
+        if offer.spot and len(names := types.setdefault(offer.region, [])) < _TYPES_WITH_HISTORY:
+            names.append(offer.machine)
+    if not types:
+        return Experience()
+    now = utc_now()
+    prices: dict[Pool, list[tuple[datetime, Decimal]]] = {}
+    lasted: list[Spell] = []
+    with contextlib.suppress(DstackError):
+        lasted = list(spells.recent(open_store_of(config, "aws"), "aws", now))
+    for region, names in types.items():
+        with contextlib.suppress(DstackError):
+            for change in spot_history(config, {region: names}, now - HISTORY, now):
+                pool = prices.setdefault((region, change.zone, change.machine), [])
+                pool.append((change.since, change.price))
+    return Experience(prices, lasted)
 
 
 def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +77,8 @@ def offers(
         return
     _print_table(plan.offers)
     _print_notes(plan, catalogs, explain)
+    if explain and config is not None and config.aws is not None:
+        _print_reckoning(config, plan.offers)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -128,6 +131,27 @@ def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:
     print(render.coloured(header, "dim", sys.stdout))
     for row in rows:
         print(row)
+
+
+def _print_reckoning(config: Config, found: Sequence[Offer]) -> None:
+    """How `run` ranks the spot offers that are shown: what an hour of work is expected to cost."""
+    from dstack_cloud import wiring
+    from dstack_cloud.cli.plan_table import reckoning_rows
+    from dstack_cloud.ranking import reckon
+    from dstack_cloud.units import utc_now
+
+    spot = [offer for offer in found if offer.spot and offer.cloud == "aws"]
+    if not spot:
+        return
+    known, now = wiring.experience(config, spot), utc_now()
+    rows = sorted(
+        (one for offer in spot for one in reckon(offer, known, now)), key=lambda one: one.expected
+    )
+    if rows:
+        print()
+        print("what an hour of useful work on spot is expected to cost (run ranks by that):")
+        header, *lines = reckoning_rows(rows)
+        render.print_table(header, lines, right="  rrrrr")
 
 
 def _print_notes(plan: Plan, catalogs: list[Catalog], explain: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dstack_cloud.match import Plan
+from dstack_cloud.ranking import Reckoning, banded
 from dstack_cloud.resources import Gpu, Offer, ResourceRequest
 from dstack_cloud.units import GIB, format_price, format_size
 
@@ -22,7 +23,8 @@ def plan_lines(
     that a line of the table may take.
     """
     shown = plan.offers[:limit]
-    notes = [*start_notes(shown, slow), *plan_notes(plan, len(shown))]
+    band = [line] if (line := band_line(plan.offers)) else []
+    notes = [*band, *start_notes(shown, slow), *plan_notes(plan, len(shown))]
     return [f"  {line}" for line in [*table(offer_rows(shown), width and width - 2), *notes]]
 
 
@@ -55,6 +57,19 @@ def plan_notes(plan: Plan, shown: int) -> list[str]:
     if parts:
         notes.append(f"{'; '.join(parts)}: dstack-cloud offers --explain")
     return notes
+
+
+def band_line(offers: Sequence[Offer]) -> str | None:
+    """What the cloud may pick of ranked spot offers, and the prices of that; None without spot."""
+    bands = banded([offer for offer in offers if offer.spot])
+    prices = [zone.price for offer in bands[0] for zone in offer.zones] if bands else []
+    known = [price for price in prices if price is not None]
+    if len(known) < 2:
+        return None
+    machines = list(dict.fromkeys(offer.machine for offer in bands[0]))
+    named = ", ".join(machines[:3]) + (", …" if len(machines) > 3 else "")
+    low, high = format_price(min(known)), format_price(max(known))
+    return f"of spot, the cloud may pick any of {len(known)} zones of {named}: {low} to {high} $/h"
 
 
 def offer_rows(offers: Sequence[Offer]) -> list[tuple[str, ...]]:
@@ -127,3 +142,23 @@ def _aligned(cell: str, width: int, side: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def reckoning_rows(reckoned: Sequence[Reckoning]) -> list[tuple[str, ...]]:
+    """A header and a row a pool: how its expected cost comes about (see `ranking`)."""
+    header = ("machine", "zone", "$/h", "dearer", "taken", "in", "expected $/h")
+    return [
+        header,
+        *(
+            (
+                one.pool[2],
+                one.pool[1],
+                format_price(one.price),
+                f"{one.dearer * 100:.1f} %" if one.history else "unknown",
+                f"{one.interrupted}×",
+                f"{one.hours:.1f} h",
+                format_price(one.expected),
+            )
+            for one in reckoned
+        ),
+    ]

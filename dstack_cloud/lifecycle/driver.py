@@ -23,6 +23,7 @@ from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.follow import Following, Watch, follow
 from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.join import find
+from dstack_cloud.lifecycle.lasted import note_lasted
 from dstack_cloud.lifecycle.launch import describe, launch
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
@@ -91,6 +92,7 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
             continue
         target, session = reached
         end, successor = _follow(tools, going, target, session)
+        note_lasted(tools, target.machine, name, target.attempt, end)
         if end.get("retry"):
             say_end(tools, name, end)
         following = successor.after(end)

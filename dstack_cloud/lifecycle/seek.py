@@ -17,6 +17,7 @@ from dstack_cloud.errors import (
 from dstack_cloud.lifecycle.capacity import Ask, Patience, Refusal, Wait, next_step, refusals_of
 from dstack_cloud.lifecycle.memory import ranked_last, shortages_in
 from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.ranking import banded
 from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts, shortages
 from dstack_cloud.units import format_duration
@@ -45,7 +46,10 @@ def seek(
     """
     begun = clock()
     known = shortages.recall(tools.store, tools.cloud.name, time.time())
-    ranked = ranked_last(offers, known)
+    # The cloud picks among spot pools that are asked for together: those must cost about the same.
+    spot = [offer for offer in offers if offer.spot]
+    cut = [offer for band in banded(spot) for offer in band]
+    ranked = ranked_last([*cut, *(offer for offer in offers if not offer.spot)], known)
     failures: list[LaunchFailure] = []
     refusals: list[Refusal] = []
     asked = 0

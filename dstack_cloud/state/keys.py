@@ -13,6 +13,8 @@ artifacts/<run>/<path>                       as the container left them
 code/<sha256>.tar.gz                         the user's code, once per content
 capacity/<cloud>/<region>/<zone>/<machine>/<market>/<until>
                                              empty; what was not to be had a while ago
+spells/<cloud>/<day>/<region>/<zone>/<machine>/<minutes>/<kept|taken>/<run>-<n>
+                                             empty; how long a spot machine lasted
 """
 
 from __future__ import annotations
@@ -85,3 +87,12 @@ def shortages(cloud: str) -> str:
 
 def shortage(cloud: str, region: str, zone: str, machine: str, market: str, until: int) -> str:
     return f"{shortages(cloud)}{region}/{zone}/{machine}/{market}/{until:012d}"
+
+
+def spells(cloud: str) -> str:
+    return f"spells/{cloud}/"
+
+
+def spell(cloud: str, day: int, pool: tuple[str, str, str], minutes: int, how: str) -> str:
+    """``how`` is ``<kept|taken>/<run>-<attempt>``."""
+    return f"{spells(cloud)}{day:06d}/{'/'.join(pool)}/{minutes}/{how}"

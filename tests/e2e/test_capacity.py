@@ -222,3 +222,34 @@ def test_max_price_is_filter_and_bid(cloud: Emulator, project: Project) -> None:
 
 
 T4 = ("--gpu", "T4", "--region", "us-east-1")
+
+
+def test_a_fleet_gets_only_zones_that_cost_about_the_same(
+    cloud: Emulator, project: Project
+) -> None:
+    prices = {"us-east-1a": "2.0", "us-east-1b": "2.1", "*": "3"}
+    for zone in ("*", "us-east-1a", "us-east-1b"):
+        body = {"instance_type": "p3.*", "zone": zone, "price": prices[zone]}
+        cloud.post("/_emulator/spot-price", body)
+    begun = latest(cloud)
+    client = project.start("run", "train", "-y", "--gpu", "V100")
+    launched(cloud, begun)
+    told = cancelled(client)
+    assert "the cloud may pick any of 2 zones of p3.2xlarge: 2.000 to 2.100 $/h" in told
+    (fleet,) = fleets(cloud, begun)
+    assert types_asked(fleet) == ["p3.2xlarge", "p3.2xlarge"]
+
+
+def test_offers_explain_how_spot_is_ranked(cloud: Emulator, project: Project) -> None:
+    explained = project.cli("offers", *T4, "--interruptible", "--limit", "2", "--explain")
+    assert explained.returncode == 0, explained.stderr
+    rows = explained.stdout.split("what an hour of useful work")[1].splitlines()[2:]
+    found = [row.split() for row in rows]
+    assert {row[1] for row in found} >= {"us-east-1a", "us-east-1b"}
+    expected = [float(row[-1]) for row in found]
+    assert expected == sorted(expected)
+    for row in found:
+        price, dearer = float(row[2]), float(row[3])
+        assert float(row[-1]) == pytest.approx(
+            price * (1 + dearer / 100) * (1 + 0.1 / 48), abs=2e-3
+        )

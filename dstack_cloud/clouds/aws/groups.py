@@ -8,10 +8,9 @@ from decimal import Decimal
 
 from dstack_cloud.clouds.aws.images import Recipe, recipe
 from dstack_cloud.clouds.aws.network import Network, Subnet
+from dstack_cloud.ranking import MARGIN
 from dstack_cloud.resources import Offer
 
-# For spot it is AWS that picks the pool, not we: offers asked for together cost about the same.
-SPOT_MARGIN = Decimal("0.25")
 # CreateFleet takes 300 overrides; no fleet needs as many.
 MOST_POOLS = 100
 
@@ -45,9 +44,9 @@ class Pool:
 def group(offers: Sequence[Offer], image: str | None = None) -> list[Group]:
     """Cut ranked offers into groups, in the order in which to ask for them.
 
-    A group ends where the image or the market changes, and for spot where the price leaves the
-    margin of the group's first. A later offer that fits an earlier group on other grounds does
-    not join it: that would put it before better ones.
+    A group ends where the image or the market changes, and for spot, where it is AWS that picks the
+    pool and not we, where the cost leaves the margin of the group's first. A later offer that fits
+    an earlier group on other grounds does not join it: that would put it before better ones.
     """
     groups: list[Group] = []
     for offer in offers:
@@ -61,12 +60,17 @@ def group(offers: Sequence[Offer], image: str | None = None) -> list[Group]:
 
 
 def _near(group: Group, offer: Offer) -> bool:
-    first = group.offers[0].price
-    if not offer.spot or (first is None and offer.price is None):
+    first, cost = _cost(group.offers[0]), _cost(offer)
+    if not offer.spot or (first is None and cost is None):
         return True
-    if first is None or offer.price is None:
+    if first is None or cost is None:
         return False
-    return offer.price <= first * (1 + SPOT_MARGIN)
+    return cost <= first * (1 + MARGIN)
+
+
+def _cost(offer: Offer) -> Decimal | None:
+    """What ranks the offer: its best zone's cost."""
+    return offer.zones[0].cost if offer.zones else offer.price
 
 
 def pools(group: Group, network: Network) -> list[Pool]:

@@ -12,7 +12,7 @@ LAYERS = [
     ["cli", "__main__"],
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
-    ["state", "match", "rates", "cost", "retry", "ssh", "machine", "workflow"],
+    ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
     ["clouds.base", "storage.base", "catalog", "config", "config_save"],
     ["resources", "spec"],
     ["units", "nearest", "yaml_lines", "ahead"],

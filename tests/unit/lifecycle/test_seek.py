@@ -29,7 +29,7 @@ from dstack_cloud.storage.open import open_store
 
 
 def offer(machine: str, region: str = "r1", spot: bool = True) -> Offer:
-    zones = (ZonePrice(f"{region}a", Decimal(1)), ZonePrice(f"{region}b", Decimal(2)))
+    zones = (ZonePrice(f"{region}a", Decimal(1)), ZonePrice(f"{region}b", Decimal("1.1")))
     return Offer("aws", region, machine, 4, 16, None, spot, Decimal(1), Decimal(3), zones)
 
 
