@@ -8,6 +8,8 @@ import os
 import stat
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -54,15 +56,32 @@ def store_code(store: Store, root: Path, *, most: int = MOST) -> Code:
 
     InputError when it is more than ``most`` bytes before packing, naming the largest files.
     """
-    with tempfile.NamedTemporaryFile(prefix="dstack-code-") as file:
+    with _scratch() as (file, path):
         code = pack(root, file, most=most)
         if code.size <= _SMALL:
             file.seek(0)
             store.create(code.key, file.read())
         elif not any(item.key == code.key for item in store.list(code.key)):
             file.flush()
-            store.upload(code.key, Path(file.name))
+            store.upload(code.key, path)
     return code
+
+
+@contextmanager
+def _scratch() -> Iterator[tuple[IO[bytes], Path]]:
+    """A temporary file and a path to read it by. Where the system can open a file that has no
+    name any more, it has none, so that nothing of it is left behind by a client that is killed."""
+    with tempfile.NamedTemporaryFile(prefix="dstack-code-", delete=False) as file:
+        named = Path(file.name)
+        nameless = Path(f"/proc/self/fd/{file.fileno()}")
+        try:
+            if nameless.exists():
+                named.unlink()
+                yield file, nameless
+            else:
+                yield file, named
+        finally:
+            named.unlink(missing_ok=True)
 
 
 def pack(root: Path, file: IO[bytes], *, most: int = MOST) -> Code:

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,31 @@ def test_large_code_is_stored_whole(root: Path, tmp_path: Path) -> None:
         member = archive.extractfile("noise.bin")
         assert member is not None
         assert member.read() == content
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="files cannot be opened nameless")
+@pytest.mark.parametrize("size", [10, 3 << 20])
+def test_a_client_that_is_killed_leaves_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    seen = []
+
+    class Looking(LocalStore):
+        def create(self, key: str, data: bytes) -> bool:
+            seen.append(list(scratch.iterdir()))
+            return super().create(key, data)
+
+        def upload(self, key: str, path: Path) -> None:
+            seen.append(list(scratch.iterdir()))
+            super().upload(key, path)
+
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "data").write_bytes(os.urandom(size))
+    code = store_code(Looking(tmp_path / "store"), tmp_path / "code")
+    assert seen == [[]]
+    found = LocalStore(tmp_path / "store").get(code.key)
+    assert found is not None
+    assert len(found.data) == code.size
