@@ -30,3 +30,17 @@ def generate(comment: str = "") -> KeyPair:
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
     return KeyPair(private, f"{public.decode()} {comment}".strip())
+
+
+def public_of(private: str, comment: str = "") -> str:
+    """The public half of an unencrypted OpenSSH private key, as one line.
+
+    Raises ValueError when it is no such key.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_ssh_private_key(private.encode(), None)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return f"{public.decode()} {comment}".strip()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import UnreachableError
-from dstack_cloud.machine.keys import generate
+from dstack_cloud.machine.keys import generate, public_of
 from dstack_cloud.machine.push import ROOT
 from dstack_cloud.ssh.base import AgentHome, Session
 from dstack_cloud.ssh.local import LocalSession
@@ -63,17 +64,33 @@ class LocalReach:
 
 
 def client_public_key(key: Path, owner: str) -> str:
-    """The public half of this client's SSH key; the pair is made when there is none."""
+    """The public half of this client's SSH key; the pair is made when there is none.
+
+    Each file appears whole, and a private key is never replaced: whoever was killed on the way, or
+    makes one at the same time, leaves a pair that fits.
+    """
     public = key.with_suffix(".pub")
-    if not (key.exists() and public.exists()):
-        pair = generate(owner)
+    if not public.exists():
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(key, pair.private)
-        public.write_text(pair.public + "\n")
+        if not key.exists():
+            _put(key, generate(owner).private, new=True)
+        _put(public, public_of(key.read_text(), owner) + "\n")
     return public.read_text().strip()
 
 
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+def _put(path: Path, text: str, new: bool = False) -> None:
+    """Write a file, readable by its owner only, at once; with ``new``, not over one there."""
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    half = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        if not new:
+            os.replace(half, path)
+            return
+        with contextlib.suppress(FileExistsError):
+            os.link(half, path)
+    finally:
+        half.unlink(missing_ok=True)
