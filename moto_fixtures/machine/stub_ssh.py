@@ -6,6 +6,7 @@ Commands only: no terminal, no files, no tunnels.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import socket
@@ -19,6 +20,9 @@ from paramiko import common
 
 _CHUNK = 1 << 17
 _GLANCE_S = 0.2
+
+# A client that breaks off, or is killed, is no news here.
+logging.getLogger("paramiko.transport").setLevel(logging.CRITICAL)
 
 Enter = Callable[[str], list[str] | None]
 
@@ -67,7 +71,6 @@ class SshServer:
                 transport.close()
                 return
             self._transports.append(transport)
-        # A client that breaks off, or is killed, is no news here.
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             transport.add_server_key(paramiko.Ed25519Key.from_private_key_file(str(self._host_key)))
             transport.start_server(server=_Server(self._authorized, self._enter))

@@ -1,57 +1,31 @@
-"""A client that is killed leaves no machine: the machine's own timer ends it."""
+"""A client that is killed leaves no machine, real ones this time: the machine's own timer ends it.
+
+Three calls stand for all (see test_killed_anywhere.py for the rest): the machine is there and
+nobody knows of it; it answers and its job has not been sent; its job is done and nobody looks.
+"""
 
 from __future__ import annotations
 
-import signal
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
-import yaml
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import Emulator, Project
+from support.kill_cases import CALM, Case, carry_out
+from support.lane import Lane
 
 NO_JOB_S = 8
 
 
-@pytest.fixture
-def hasty(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with a configuration whose machines wait only seconds for a job."""
-    present = Path(project.environ["DSTACK_CLOUD_CONFIG"])
-    config = yaml.safe_load(present.read_text())
-    config["timers"] = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
-    file = tmp_path_factory.mktemp("config") / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
-    return replace(project, environ={**project.environ, "DSTACK_CLOUD_CONFIG": str(file)})
-
-
 @pytest.mark.parametrize(
-    ("action", "when"),
-    [("CreateFleet", "before"), ("CreateFleet", "after"), ("DeleteLaunchTemplate", "before")],
+    "case",
+    [
+        Case("CreateFleet", 1, "after"),
+        Case("GetObject", 1, "before"),
+        Case("DescribeInstances", 2, "before"),
+    ],
+    ids=["unknown", "without-job", "unwatched"],
 )
-def test_killed_around_a_launch(emulator: Emulator, hasty: Project, action: str, when: str) -> None:
-    hasty.workflows("""
-        workflows:
-          - name: victim
-            provider: docker
-            image: ubuntu
-            resources: {gpu: T4, interruptible: true}
-            commands: [echo never]
-    """)
-    hold = emulator.post("/_emulator/holds", {"action": action, "nth": 1, "when": when})
-    client = hasty.start("run", "victim", "-y")
-    wait_until(
-        f"{action} is held",
-        lambda: any(row["state"] == "waiting" for row in emulator.get("/_emulator/holds")),
-    )
-    client.send_signal(signal.SIGKILL)
-    client.communicate()
-    emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": True})
-
-    wait_until("every machine is gone", lambda: not emulator.machines(), NO_JOB_S + 40)
-    run = max(
-        (row["run"] for row in hasty.json("ps", "--all")["runs"] if row["workflow"] == "victim"),
-        key=lambda name: int(name.rpartition("-")[2]),
-    )
-    wait_until("the run is on record as lost", lambda: hasty.state(run) == "lost", NO_JOB_S + 40)
-    assert hasty.cli("gc", "-y").returncode == 0
-    assert hasty.json("gc")["leftovers"] == []
+def test_killed_with_a_real_machine(emulator: Emulator, project: Project, case: Case) -> None:
+    lane = Lane(project.folder, emulator.environ)
+    hasty = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
+    ended = case.action == "DescribeInstances"
+    environ = lane.home(case.action, **(CALM if ended else hasty))
+    carry_out(lane, environ, f"killed-{case.action.lower()}", case, NO_JOB_S)

@@ -27,7 +27,7 @@ class Emulator:
     environ: dict[str, str]
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._url(path), timeout=60) as answer:
+        with urllib.request.urlopen(self._url(path), timeout=90) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:

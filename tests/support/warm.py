@@ -11,11 +11,15 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+# Before it starts a process the library looks at all the others, and an exit code is read once.
+_ONE = threading.Lock()
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
@@ -30,6 +34,7 @@ _CONTEXT.set_forkserver_preload(
         "dstack_cloud.lifecycle.driver",
         "dstack_cloud.lifecycle.leftovers",
         "dstack_cloud.lifecycle.submit",
+        "dstack_cloud.ssh.reach",
         "dstack_cloud.ssh.session",
         "dstack_cloud.state.code",
         "dstack_cloud.storage.s3",
@@ -43,28 +48,33 @@ _CONTEXT.set_forkserver_preload(
 def begin(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> ForkServerProcess:
     """Start ``dstack-cloud WORDS`` in a folder; what it writes goes to ``output`` (.out, .err)."""
     process = _CONTEXT.Process(target=_main, args=(words, folder, dict(environ), output))
-    process.start()
+    with _ONE:
+        process.start()
     return process
 
 
-def run(
-    *words: str, folder: Path, environ: Mapping[str, str], output: Path, seconds: float = 120
-) -> int:
-    """Run it to its end; the exit code."""
-    process = begin(*words, folder=folder, environ=environ, output=output)
-    process.join(seconds)
-    if process.exitcode is None:
+def ended(process: ForkServerProcess, seconds: float = 120) -> int:
+    """Its exit code, once it has ended; it is killed when that takes longer."""
+    if not wait([process.sentinel], seconds):
         process.kill()
+        wait([process.sentinel])
+    with _ONE:
         process.join()
-        raise AssertionError(f"{' '.join(words)} took more than {seconds:.0f} s")
-    return process.exitcode
+        assert process.exitcode is not None
+        return process.exitcode
+
+
+def run(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> int:
+    """Run it to its end; the exit code."""
+    return ended(begin(*words, folder=folder, environ=environ, output=output))
 
 
 def ask(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> Any:
     """The JSON document that it prints; AssertionError with its words where it fails."""
     code = run(*words, "--json", folder=folder, environ=environ, output=output)
     text = output.with_suffix(".out").read_text()
-    assert code == 0, text + output.with_suffix(".err").read_text()
+    errors = output.with_suffix(".err").read_text()
+    assert code == 0, f"{' '.join(words)} ended with {code}: {text}{errors}"
     return json.loads(text)
 
 

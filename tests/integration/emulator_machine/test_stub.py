@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +21,8 @@ from dstack_cloud.ssh.base import ConnectionLostError
 from dstack_cloud.ssh.session import Endpoint, HostKeyMismatchError, SshSession, connect
 from moto_fixtures.machine.base import MachineSpec
 from moto_fixtures.machine.stub import StubMachines
+
+TESTS = Path(__file__).parents[2]
 
 
 class World:
@@ -142,6 +148,41 @@ def test_its_metadata_service_knows_it(world: World) -> None:
     with urlopen(Request(found + path, headers=token)) as answer:
         assert b"role of i-1" in answer.read()
     session.close()
+
+
+def test_nothing_of_it_survives_its_emulator(tmp_path: Path) -> None:
+    program = "\n".join(
+        (
+            "import os, sys, pathlib",
+            "from integration.emulator_machine.test_stub import World",
+            "world = World(pathlib.Path(sys.argv[1]))",
+            "world.connect(world.launch())",
+            "os.kill(os.getpid(), 9)",
+        )
+    )
+    path = os.pathsep.join(map(str, [*sys.path, TESTS]))
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -9
+    deadline = time.monotonic() + 10
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes_of(tmp_path) == []
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines that name the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(folder) in words:
+                found.append(words)
+    return found
 
 
 def test_two_emulators_have_stubs_side_by_side(world: World, tmp_path: Path) -> None:

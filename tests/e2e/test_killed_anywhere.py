@@ -1,0 +1,159 @@
+"""The client is killed around every single call that ``run`` makes: no machine outlives its run.
+
+The cases are those of an undisturbed run's call log: before and after each call of the client's
+user, EC2, S3, SSM, Pricing and quotas alike. Each case kills the client with SIGKILL while that
+call is held, then drops it (before) or has it executed and not answered (after). Afterwards
+- no machine is left once the dead-man timer's time (5 s here) has passed,
+- ``ps`` tells the truth: no run where the name was not in the index yet, ``done`` with its
+  artifacts where the job had reached its machine, else ``lost``,
+- one ``gc`` clears whatever else is left, as a look into the account by its root user confirms.
+
+What counts as a call: see `support.kill_cases.counted`; only the polls at the end vary. Calls that
+run side by side have no order among themselves: the nth of an action is then any of them. Four
+accounts work side by side; each begins with an undisturbed run of its own, and all must agree on
+the calls, so that a call that comes and goes fails the test rather than being left out.
+The machines are stubs: what a client does with a real one is the same (see the last test).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from support.emulated import Emulator, Project
+from support.kill_cases import (
+    CALM,
+    HASTY,
+    Case,
+    carry_out,
+    cases_of,
+    copied_home,
+    counted,
+    undisturbed,
+)
+from support.lane import Lane, lanes
+
+LANES = 4
+# What a run cannot do without; the log that the cases come from must not be an empty one.
+NEEDED = {"PutObject": 6, "CreateLaunchTemplate": 1, "CreateFleet": 1, "DeleteLaunchTemplate": 1}
+
+
+class Worker:
+    """One account and its user: a home that has been used, and one that has not."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.environ = lane.home("used", **CALM)
+        self.cold = undisturbed(lane, self.environ, "first")
+        assert lane.run(self.environ, "gc", "-y") == 0
+        self.hasty = lane.with_timers(self.environ, "hasty", **HASTY)
+        new = lane.home("new", **HASTY)
+        # The catalog that ships with the product, unpacked: nothing has been asked of AWS yet.
+        assert lane.run(new, "offers", "--gpu", "T4") == 0
+        self.new = new
+
+    def carry_out(self, number: int, case: Case) -> None:
+        name = f"case{number}"
+        if case.cold:
+            environ = copied_home(self.lane, self.new, name)
+        else:
+            # The machine that works on must not be taken for one that no job reached.
+            polls = case.action == "DescribeInstances" and case.nth > 1
+            environ = self.environ if polls else self.hasty
+        carry_out(self.lane, environ, name, case)
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Worker]]:
+    with lanes(LANES, tmp_path_factory.mktemp("lanes")) as found:
+        made: list[Worker] = []
+        threads = [
+            threading.Thread(target=lambda lane=lane: made.append(Worker(lane))) for lane in found
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) == LANES, "an undisturbed run failed"
+        yield made
+
+
+@pytest.mark.timeout(900)
+def test_killed_around_every_call(workers: list[Worker]) -> None:
+    first = workers[0]
+    warm = undisturbed(first.lane, first.environ, "second")
+    assert first.lane.run(first.environ, "gc", "-y") == 0
+    cold = first.cold
+    assert all(worker.cold == cold for worker in workers), [worker.cold for worker in workers]
+    assert not warm - cold, "a later run makes calls that the first does not"
+    assert all(warm[action] >= count for action, count in NEEDED.items()), warm
+
+    cases = cases_of(cold, warm)
+    assert len(cases) == 2 * cold.total()
+    problems = carry_out_all(workers, cases)
+    assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n".join(problems)
+
+
+def carry_out_all(workers: list[Worker], cases: list[Case]) -> list[str]:
+    """Every case, by whoever is free; what went wrong."""
+    waiting: queue.SimpleQueue[tuple[int, Case]] = queue.SimpleQueue()
+    for item in enumerate(cases, 1):
+        waiting.put(item)
+    problems: list[str] = []
+
+    def work(worker: Worker) -> None:
+        while True:
+            try:
+                number, case = waiting.get_nowait()
+            except queue.Empty:
+                return
+            begun = time.monotonic()
+            try:
+                worker.carry_out(number, case)
+                print(f"{time.monotonic() - begun:5.1f} s  {case}")
+            except Exception as error:
+                problems.append(f"{case}: {type(error).__name__}: {error}")
+                # Whatever this one left must not be the next one's.
+                worker.lane.emulator.delete("/_emulator/holds")
+                worker.lane.machines_left(60)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
+def test_a_refresh_that_was_cut_off_does_not_disturb_the_next_run(workers: list[Worker]) -> None:
+    worker = workers[0]
+    environ = copied_home(worker.lane, worker.new, "cut-off")
+    carry_out(worker.lane, environ, "cut", Case("GetProducts", 5, "before", cold=True))
+    undisturbed(worker.lane, worker.lane.with_timers(environ, "calm", **CALM), "after")
+
+
+def test_a_real_machine_is_asked_for_with_the_same_calls(
+    workers: list[Worker], emulator: Emulator, project: Project
+) -> None:
+    project.workflows("""
+        workflows:
+          - name: first
+            provider: docker
+            image: ubuntu
+            artifacts: [output]
+            resources: {gpu: T4, interruptible: true}
+            commands: [mkdir output, cat data.txt >output/copy.txt]
+    """)
+    (project.folder / "data.txt").write_text("first")
+    since = emulator.get("/_emulator/calls")[-1]["sequence"]
+    fresh = Project(
+        project.folder, {**project.environ, "HOME": str(project.folder.parent / "home-of-first")}
+    )
+    done = fresh.cli("run", "first", "-y")
+    assert done.returncode == 0, done.stderr
+    real: Counter[str] = counted(emulator.get(f"/_emulator/calls?since={since}"))
+    assert real == workers[0].cold

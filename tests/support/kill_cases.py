@@ -1,0 +1,198 @@
+"""Killing the client around a call, and what must be true afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import warm
+from support.lane import USER, Call, Lane
+
+NO_JOB_S = 5
+HASTY = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
+CALM = {"no_job": "2m", "heartbeat": "1m"}
+# A boot, the timer's own step, the machine's way down.
+_MARGIN_S = 25.0
+_REACHED_WITHIN_S = 60
+
+_WORKFLOW = """\
+workflows:
+  - name: {name}
+    provider: docker
+    image: ubuntu
+    artifacts: [output]
+    resources: {{gpu: T4, interruptible: true}}
+    commands:
+      - mkdir output
+      - cat data.txt >output/copy.txt
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Kill while the ``nth`` call of an action is held. ``cold``: in a home without a catalog."""
+
+    action: str
+    nth: int
+    when: str
+    cold: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.action} {self.nth}"
+
+
+def counted(calls: Iterable[Call]) -> Counter[str]:
+    """How often the client called each action.
+
+    Once the job is on its way the client asks, over and over, whether its machine is gone: how
+    often depends on the time that takes, so that only the first of these counts.
+    """
+    found: Counter[str] = Counter()
+    started = polled = False
+    for call in calls:
+        if call["principal"] != USER:
+            started = True
+        elif not (started and polled and call["action"] == "DescribeInstances"):
+            found[call["action"]] += 1
+            polled = (started and call["action"] == "DescribeInstances") or polled
+    return found
+
+
+def cases_of(cold: Counter[str], warm: Counter[str]) -> list[Case]:
+    """A case before and a case after every call: those of the catalog in a home that has none,
+    alternating with the others, which spend their time waiting."""
+    lists = [
+        [
+            Case(action, nth, when, cold=whole)
+            for action, count in sorted(counts.items())
+            for nth in range(1, count + 1)
+            for when in ("before", "after")
+        ]
+        for whole, counts in ((True, cold - warm), (False, warm))
+    ]
+    longest = max(map(len, lists))
+    return [cases[i] for i in range(longest) for cases in lists if i < len(cases)]
+
+
+def undisturbed(lane: Lane, environ: dict[str, str], name: str) -> Counter[str]:
+    """A run to its end; the client's calls."""
+    since = _submit(lane, name)
+    assert lane.run(environ, "run", name, "-y") == 0, lane.said()
+    calls = lane.calls(since)
+    assert lane.machines_left(_MARGIN_S) == []
+    assert _rows(lane, environ, name) == [("done", 0)]
+    return counted(calls)
+
+
+def carry_out(
+    lane: Lane, environ: dict[str, str], name: str, case: Case, no_job_s: int = NO_JOB_S
+) -> None:
+    """One case; ``no_job_s`` is what the environment's configuration says.
+
+    AssertionError says what was not as it must be.
+    """
+    since = _submit(lane, name)
+    emulator = lane.emulator
+    order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": USER}
+    hold = emulator.post("/_emulator/holds", order)
+    client = lane.begin(environ, "run", name, "-y")
+    held = emulator.get(f"/_emulator/holds?wait={_REACHED_WITHIN_S}")
+    client.kill()
+    warm.ended(client)
+    killed = time.monotonic()
+    assert [one["state"] for one in held] == ["waiting"], f"never reached: {lane.said()}"
+    emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": True})
+    _all_answered(lane, since)
+
+    assert lane.machines_left(no_job_s + _MARGIN_S) == [], "a machine outlives its run"
+    done = _executed(lane.calls(since))
+    started = any(call["principal"] != USER for call in done)
+    run = f"{name}-1"
+    launched = any(call["action"] == "CreateFleet" for call in done)
+    ends = lane.ends(run)
+    assert len(ends) == launched
+    if not started:
+        # Without a job it is the machine itself that puts an end to it, and nobody else.
+        assert set(ends) <= {"poweroff"}
+    claimed = f"runs/{run}/run.json" in _written(done)
+    indexed = f"index/submitted/{run}" in _written(done)
+    if claimed and not started:
+        # Its client might still be at it, for all that others know, while a launch may last.
+        time.sleep(max(0.0, killed + no_job_s + 0.5 - time.monotonic()))
+
+    # A name that is claimed and not yet in the index has cost nothing, and `gc` finds it.
+    truth = ("done", 0) if started else ("lost", None)
+    assert _rows(lane, environ, name) == ([truth] if indexed else [])
+    found = lane.ask(environ, "gc", "-y")["leftovers"]
+    assert all(one["removed"] for one in found), found
+    if found:
+        assert lane.ask(environ, "gc")["leftovers"] == []
+    assert lane.left() == []
+    assert os.listdir(environ["TMPDIR"]) == []
+    if claimed and not indexed:
+        assert _rows(lane, environ, name) == [truth]
+    places = [key for key in lane.keys("index/") if key.endswith(f"/{run}")]
+    assert places == ([f"index/{truth[0]}/{run}"] if claimed else [])
+    stored = [f"artifacts/{run}/output/copy.txt"] if started else []
+    assert lane.keys(f"artifacts/{run}/") == stored
+
+
+def copied_home(lane: Lane, environ: dict[str, str], name: str) -> dict[str, str]:
+    """The environment with a copy of its home."""
+    home = Path(environ["HOME"])
+    copy = home.with_name(f"home-{name}")
+    shutil.copytree(home, copy)
+    config = copy / Path(environ["DSTACK_CLOUD_CONFIG"]).name
+    return {
+        **environ,
+        "HOME": str(copy),
+        "TMPDIR": str(copy / "tmp"),
+        "DSTACK_CLOUD_CONFIG": str(config),
+    }
+
+
+def _submit(lane: Lane, name: str) -> int:
+    """Write the workflow file, with code that no other run has; the last call so far."""
+    file = lane.folder / ".dstack" / "workflows.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(_WORKFLOW.format(name=name))
+    (lane.folder / "data.txt").write_text(name)
+    return lane.mark()
+
+
+def _all_answered(lane: Lane, since: int) -> None:
+    """Wait for what the client had sent before it was killed: it is carried out all the same."""
+    seen: list[Any] = []
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        now = [
+            (call["sequence"], call["outcome"])
+            for call in lane.calls(since)
+            if call["principal"] == USER
+        ]
+        if now == seen and not {"pending", "held"} & {outcome for _, outcome in now}:
+            return
+        seen = now
+        time.sleep(0.1)
+    raise AssertionError("the emulator does not answer the killed client's calls")
+
+
+def _executed(calls: list[Call]) -> list[Call]:
+    """The calls that took effect; where the connection was dropped, the status tells."""
+    return [call for call in calls if call["status"] is not None and call["status"] < 300]
+
+
+def _written(calls: list[Call]) -> set[str]:
+    return {call["parameters"]["Key"] for call in calls if call["action"] == "PutObject"}
+
+
+def _rows(lane: Lane, environ: dict[str, str], name: str) -> list[tuple[str, int | None]]:
+    """State and exit code of the workflow's runs, as ``ps`` tells them."""
+    rows = lane.ask(environ, "ps", "--all")["runs"]
+    return [(row["state"], row["exit_code"]) for row in rows if row["workflow"] == name]
