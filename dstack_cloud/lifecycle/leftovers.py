@@ -9,7 +9,7 @@ from dstack_cloud.clouds.base import Leftover
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts
-from dstack_cloud.state.runs import RunState, listing, move
+from dstack_cloud.state.runs import RunState, listing, move, tidy
 
 LIVE = [state for state in RunState if not state.final]
 
@@ -42,6 +42,7 @@ def find_leftovers(tools: Tools, regions: Sequence[str]) -> list[Leftover]:
         move(tools.store, run, None, RunState.SUBMITTED)
     for row in listing(tools.store, LIVE):
         reconcile(tools, row.run)
+    tidy(tools.store)
     live = {row.run: _live(tools, row.run) for row in listing(tools.store, LIVE)}
     return [
         leftover

@@ -144,6 +144,19 @@ def listing(
     return sorted(wanted, key=_recent, reverse=True)
 
 
+def tidy(store: Store) -> None:
+    """Clear the places of runs that have ended somewhere else: what interrupted moves left."""
+    rows = [row for found in together(lambda state: _rows(store, state), RunState) for row in found]
+    truth = settled(rows)
+    stale = [
+        keys.index(row.state, row.run)
+        for row in rows
+        if truth[row.run].state.final and row.state != truth[row.run].state
+    ]
+    if stale:
+        store.delete(stale)
+
+
 def settled(rows: Iterable[RunRow]) -> dict[str, RunRow]:
     """One row a run, of those that an interrupted move left: pure.
 

@@ -118,8 +118,7 @@ def carry_out_all(workers: list[Worker], cases: list[Case]) -> list[str]:
             except Exception as error:
                 problems.append(f"{case}: {type(error).__name__}: {error}")
                 # Whatever this one left must not be the next one's.
-                worker.lane.emulator.delete("/_emulator/holds")
-                worker.lane.machines_left(60)
+                worker.lane.clear()
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
     for thread in threads:

@@ -85,6 +85,13 @@ class Lane:
         rows = self.emulator.get(f"/_emulator/machines?until=none&wait={seconds:.1f}")
         return [row["id"] for row in rows if row["state"] != "off"]
 
+    def clear(self) -> None:
+        """Let go of every call and end every machine, whatever should have."""
+        self.emulator.delete("/_emulator/holds")
+        for machine in self.machines_left(0):
+            self.emulator.post(f"/_emulator/machines/{machine}/kill")
+        assert self.machines_left(20) == []
+
     def ends(self, run: str) -> list[str]:
         """Why each machine of a run is off."""
         rows = self.emulator.get("/_emulator/machines")

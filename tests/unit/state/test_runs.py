@@ -18,6 +18,7 @@ from dstack_cloud.state.runs import (
     settle,
     settled,
     submit,
+    tidy,
 )
 from dstack_cloud.storage.base import ObjectInfo, StoredObject
 from dstack_cloud.storage.local import LocalStore
@@ -141,6 +142,19 @@ def test_a_client_that_dies_while_submitting_leaves_no_trap(tmp_path: Path) -> N
     assert find_run(store, "train-1").state is RunState.SUBMITTED
     assert add(store) == "train-2"
     assert read_run(store, "train-1")["x"] == 1
+
+
+def test_what_interrupted_moves_of_ended_runs_left_is_cleared(store: CountingStore) -> None:
+    ended, live = add(store), add(store, "other")
+    for state in (RunState.RUNNING, RunState.LOST, RunState.DONE):
+        move(store, ended, None, state)
+    move(store, live, None, RunState.LAUNCHING)
+    tidy(store)
+    assert indexed(store) == [
+        f"index/done/{ended}",
+        f"index/launching/{live}",
+        f"index/submitted/{live}",
+    ]
 
 
 def row(state: RunState, seconds: int) -> RunRow:
