@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from moto_fixtures.aws.answer import Answer, AwsError
 from moto_fixtures.aws.backends import ACCOUNT
 from moto_fixtures.aws.iam.policy import Needed
 from moto_fixtures.aws.request import Request
 
+_NO_VERSION = [("x-amz-version-id", "null"), ("x-amz-version-id", "None")]
 STRANGER = "999999999999"
 """The account that other people's buckets belong to."""
 
@@ -51,4 +54,6 @@ def answer(request: Request) -> Answer:
         listing = Needed("s3:ListBucket", f"arn:aws:s3:::{name}")
         if request.emulator.authority.decision(request, listing) != "allow":
             raise AwsError("AccessDenied", "Access Denied")
-    return answer
+    # moto names the version "null" where a bucket has none, and then does not know it.
+    kept = [pair for pair in answer.headers if pair not in _NO_VERSION]
+    return replace(answer, headers=kept)
