@@ -78,6 +78,7 @@ def test_runs(local: Project, image: str) -> None:
     holds("run", detached)
     assert (detached["kind"], detached["state"]) == ("detached", "running")
     holds("stop", local.json("stop", "endless-1", "--abort"))
+    holds("cost", local.json("cost", "train-1"), "runs")
     ps = local.json("ps", "--all")
     holds("ps", ps, "runs")
     assert [row["state"] for row in ps["runs"]] == ["done", "stopped"]
