@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import paramiko
-
 from dstack_cloud.errors import InputError, UnreachableError
 from dstack_cloud.ssh.base import Completed, ConnectionLostError
+from dstack_cloud.ssh.library import paramiko
 
 _CHUNK = 1 << 18
-# The window bounds what a fast log may have under way: at 2 MB (paramiko's default) a link of
-# 100 ms round trip could carry no more than 20 MB/s.
-_WINDOW = 8 << 20
+# What may be under way, and wait in memory where the screen is slower than the line: over a link of
+# 100 ms round trip it carries 20 MB/s, more than an engine gives of a container's output.
+_WINDOW = 2 << 20
 _KEEPALIVE_S = 5
 # How long the machine's answer to the first packet is waited for, try by try: one that boots drops
 # packets, and the kernel would send the next only after a second. Every fourth try is patient, for

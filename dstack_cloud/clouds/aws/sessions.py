@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import translated
+from dstack_cloud.clouds.aws.models import lean
 
 _CONNECT_S = 5
 # CreateFleet answers only when it has tried its pools.
@@ -37,6 +38,7 @@ class Sessions:
         self._profile = profile
         self._lock = threading.Lock()
         self._session: Any = None
+        self._loader: Any = None
         self._clients: dict[tuple[str, str | None, int], Any] = {}
         self._identity: Identity | None = None
 
@@ -48,9 +50,12 @@ class Sessions:
     def _open(self) -> Any:
         if self._session is None:
             import boto3
+            import botocore.session
 
             with translated("opening the AWS profile"):
-                self._session = boto3.Session(profile_name=self._profile)
+                core = botocore.session.get_session()
+                self._session = boto3.Session(botocore_session=core, profile_name=self._profile)
+                self._loader = core.get_component("data_loader")
         return self._session
 
     def regions(self) -> list[str]:
@@ -82,6 +87,7 @@ class Sessions:
                 )
                 session = self._open()
                 with translated(f"connecting to {service}", region):
+                    lean(self._loader, service)
                     self._clients[key] = session.client(service, region_name=region, config=config)
             return self._clients[key]
 
