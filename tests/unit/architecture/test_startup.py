@@ -15,7 +15,7 @@ AT_START = {
     "dstack_cloud.cli": {"typer"},
     "dstack_cloud.workflow": {"pydantic"},
     "dstack_cloud_providers": {"pydantic"},
-    "dstack_cloud.ssh.session": {"paramiko"},
+    "dstack_cloud.ssh.library": {"paramiko"},
     "dstack_cloud.clouds.aws": {"boto3", "botocore"},
     "dstack_cloud.storage": {"boto3", "botocore", "obstore"},
 }
