@@ -14,6 +14,8 @@ from typing import Any
 from dstack_cloud.units import parse_time
 
 VERSION = 1
+# Where the agent hears that its machine will be taken away.
+_NOTICES = {"aws": ("aws",)}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,11 @@ class Job:
     ``max_duration`` are seconds; ``max_cost`` is USD that this attempt may cost, ``price`` USD an
     hour of the machine with its disk and address, both as decimal texts; ``clients`` are public
     keys in OpenSSH form; ``machine_record`` is written to ``machine.json`` again once the host key
-    has been replaced."""
+    has been replaced.
+
+    ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
+    the end of the attempt before this one is on record. ``rebalance`` takes the cloud's early
+    warning for a notice, too; ``notices`` names the sources to watch, by default the cloud's."""
 
     run: str
     attempt: int
@@ -85,6 +91,9 @@ class Job:
     rotate_host_key: bool = True
     machine_record: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
+    restore: bool = False
+    rebalance: bool = False
+    notices: Sequence[str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The document that goes over the wire: secrets included, so never to a disk or a log."""
@@ -121,6 +130,9 @@ class Job:
             "rotate_host_key": self.rotate_host_key,
             "machine_record": dict(self.machine_record),
             "retry": {"on": list(self.retry.on), "until": self.retry.until} if self.retry else None,
+            "restore": self.restore,
+            "rebalance": self.rebalance,
+            "notices": list(_NOTICES.get(self.cloud, ()) if self.notices is None else self.notices),
         }
 
 
@@ -130,17 +142,29 @@ def _time(value: object) -> datetime | None:
 
 @dataclass(frozen=True)
 class SyncStatus:
-    """``behind`` bytes are changed and not yet in the store."""
+    """``behind`` bytes are changed and not yet in the store; ``error`` is why, ``warning`` what is
+    slower than it should be."""
 
     behind: int = 0
     last_ok: datetime | None = None
     error: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The cloud takes the machine back ``by`` then; ``action`` is terminate, stop, hibernate or
+    rebalance (an early warning)."""
+
+    at: datetime
+    action: str
+    by: datetime
 
 
 @dataclass(frozen=True)
 class Status:
-    """The agent's last word while it works. ``phase`` is preparing, pulling, running, saving or
-    ending, since ``since``; ``image`` is ``{name, bytes, seconds}`` once it is there."""
+    """The agent's last word while it works. ``phase`` is preparing, pulling, restoring, running,
+    saving or ending, since ``since``; ``image`` is ``{name, bytes, seconds}`` once it is there."""
 
     phase: str
     since: datetime
@@ -151,12 +175,14 @@ class Status:
     log_bytes: int = 0
     sync: SyncStatus = field(default_factory=SyncStatus)
     host_key: str | None = None
+    notice: Notice | None = None
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Status:
         """Raises ValueError or KeyError for what is not a status."""
         raw = json.loads(data)
         sync = raw.get("sync") or {}
+        notice = raw.get("notice")
         return cls(
             phase=raw["phase"],
             since=parse_time(raw["since"]),
@@ -166,9 +192,14 @@ class Status:
             container_started_at=_time(raw.get("container_started_at")),
             log_bytes=int(raw.get("log_bytes", 0)),
             sync=SyncStatus(
-                int(sync.get("behind", 0)), _time(sync.get("last_ok")), sync.get("error")
+                int(sync.get("behind", 0)),
+                _time(sync.get("last_ok")),
+                sync.get("error"),
+                sync.get("warning"),
             ),
             host_key=raw.get("host_key"),
+            notice=notice
+            and Notice(parse_time(notice["at"]), notice["action"], parse_time(notice["by"])),
         )
 
 
@@ -187,8 +218,8 @@ class StoredArtifact:
 @dataclass(frozen=True)
 class End:
     """How an attempt ended. ``state`` is done, failed, stopped or lost; ``reason`` is exited,
-    stopped, aborted, max_duration, image, disk, memory, setup, fenced, interrupted or agent;
-    ``retry`` says that the run is not over: another attempt follows."""
+    stopped, aborted, max_duration, max_cost, image, disk, memory, setup, fenced, interrupted or
+    agent; ``retry`` says that the run is not over: another attempt follows."""
 
     state: str
     reason: str

@@ -52,27 +52,48 @@ def place(path: str, working_dir: str, folder: str) -> Place:
 
 
 def files(where: Place, folder: str) -> Iterator[Found]:
-    """All regular files of an artifact. Links are followed as long as they stay in the working
-    folder; what is neither file nor folder is left out."""
+    """All regular files of an artifact, one by one. Links are followed as long as they stay in the
+    working folder; what is neither file nor folder is left out."""
     top = os.path.realpath(folder)
-    yield from _walk(where.base, where.name, top, ())
+    yield from _walk(where.base, os.path.normpath(where.name), top, ())
 
 
 def _walk(base: str, name: str, top: str, above: tuple[str, ...]) -> Iterator[Found]:
     path = os.path.join(base, name)
     real = os.path.realpath(path)
-    if real != top and not real.startswith(top + os.sep):
+    if not inside(real, top):
         return
     try:
         found = os.stat(path)
     except OSError:
-        # A link to nothing, or a file that went away meanwhile.
+        # A link to nothing, or what went away meanwhile.
         return
     if stat.S_ISREG(found.st_mode):
-        yield Found(os.path.normpath(name), found.st_size, found.st_mtime_ns)
+        yield Found(name, found.st_size, found.st_mtime_ns)
     elif stat.S_ISDIR(found.st_mode) and real not in above:
-        for child in sorted(os.listdir(path)):
-            yield from _walk(base, os.path.join(name, child), top, (*above, real))
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    below = entry.name if name == "." else os.path.join(name, entry.name)
+                    if entry.is_symlink() or entry.is_dir(follow_symlinks=False):
+                        yield from _walk(base, below, top, (*above, real))
+                    elif entry.is_file(follow_symlinks=False):
+                        yield from _walk_file(entry, below)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+
+def _walk_file(entry: os.DirEntry[str], name: str) -> Iterator[Found]:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return
+    yield Found(name, found.st_size, found.st_mtime_ns)
+
+
+def inside(path: str, top: str) -> bool:
+    """Whether ``path`` is ``top`` or below it."""
+    return path == top or path.startswith(top.rstrip(os.sep) + os.sep)
 
 
 def wanted(job: Mapping[str, Any], mounted_only: bool) -> list[str]:

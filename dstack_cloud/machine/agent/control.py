@@ -6,9 +6,10 @@ from __future__ import annotations
 import threading
 import time
 
-# Weakest first. A graceful ending may still become an abort; a machine that has lost the run to
-# another attempt must not touch anything, whatever else was asked.
-CAUSES = ("stopped", "max_duration", "disk", "interrupted", "aborted", "fenced")
+# Weakest first. What ends the run counts for more than what ends only the machine; a graceful
+# ending may still become an abort; a machine that has lost the run to another attempt must not
+# touch anything, whatever else was asked.
+CAUSES = ("interrupted", "stopped", "max_duration", "max_cost", "disk", "aborted", "fenced")
 WITHOUT_GRACE = ("aborted", "fenced")
 
 
@@ -18,6 +19,8 @@ class Control:
     def __init__(self, cause: str | None = None) -> None:
         self._condition = threading.Condition()
         self.cause = cause
+        # The moment (monotonic) by which everything must be saved; None: there is no hurry.
+        self.until: float | None = None
         self.container_ended = False
         self.over = threading.Event()
 
@@ -27,6 +30,17 @@ class Control:
             if self.cause is None or CAUSES.index(cause) > CAUSES.index(self.cause):
                 self.cause = cause
                 self._condition.notify_all()
+
+    def interrupt(self, until: float) -> None:
+        """The machine is being taken away: everything must be saved until then (monotonic)."""
+        with self._condition:
+            self.until = until if self.until is None else min(self.until, until)
+        self.request("interrupted")
+
+    @property
+    def late(self) -> bool:
+        """Whether there is no time left to save anything."""
+        return self.until is not None and time.monotonic() >= self.until
 
     def end_of_container(self) -> None:
         with self._condition:

@@ -1,7 +1,4 @@
-"""Credentials: the environment's, else the machine's own role through IMDSv2.
-
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
-"""
+"""Credentials: the environment's, else the machine's own role's."""
 
 from __future__ import annotations
 
@@ -12,11 +9,10 @@ import threading
 import time
 
 from .errors import StoreError
+from .metadata import Metadata
 from .sigv4 import Credentials
 from .times import unix
-from .web import Web
 
-_ENDPOINT = "http://169.254.169.254"
 # Renewed this long before they expire: a request signed with them must still arrive in time.
 _MARGIN = 300.0
 
@@ -27,8 +23,7 @@ class CredentialSource:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._have: Credentials | None = None
-        endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _ENDPOINT
-        self._web = Web(endpoint.rstrip("/"), timeout=5.0)
+        self._metadata = Metadata()
 
     def get(self) -> Credentials:
         """Raises StoreError when there are none."""
@@ -51,16 +46,11 @@ class CredentialSource:
             raise StoreError(f"the machine's role gives no credentials: {error}") from error
 
     def _role(self) -> Credentials:
-        token = self._web.request(
-            "PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-        ).body.decode()
-        header = {"X-aws-ec2-metadata-token": token}
-        base = "/latest/meta-data/iam/security-credentials/"
-        answer = self._web.request("GET", base, header)
-        if answer.status != 200:
-            raise ValueError(f"no role ({answer.status})")
-        role = answer.body.decode().split()[0]
-        raw = json.loads(self._web.request("GET", base + role, header).body)
+        base = "meta-data/iam/security-credentials/"
+        roles = self._metadata.get(base)
+        if not roles:
+            raise ValueError("it has none")
+        raw = json.loads(self._metadata.get(base + roles.decode().split()[0]) or b"{}")
         return Credentials(
             raw["AccessKeyId"], raw["SecretAccessKey"], raw["Token"], unix(raw["Expiration"])
         )

@@ -14,8 +14,11 @@ from .note import note
 from .paths import Paths, read_json, write_json
 from .times import unix, uptime
 
-# A system that shuts down does not wait for long, nor does a cloud that takes a machine back.
-_SHUTDOWN_GRACE = 15.0
+
+def shortened(grace: float, left: float) -> float:
+    """The grace period where only so many seconds are left: what the container leaves must still be
+    saved after it. Pure."""
+    return min(grace, max(left - max(10.0, left / 3), left / 2, 0.0))
 
 
 class Ending:
@@ -59,8 +62,8 @@ class Ending:
         known = self._acted
         if known.get("cause") != cause:
             grace = float(self._job["grace"])
-            if cause == "interrupted":
-                grace = min(grace, _SHUTDOWN_GRACE)
+            if self._control.until is not None:
+                grace = shortened(grace, self._control.until - time.monotonic())
             # A grace period that has begun is not prolonged by a further cause.
             deadline = min(uptime() + grace, known.get("deadline", float("inf")))
             known = {"cause": cause, "deadline": deadline, "told": known.get("told", False)}

@@ -11,6 +11,8 @@ from typing import Any
 from . import disk
 from .control import Control
 from .errors import Interrupted, StoreError
+from .fence import fenced
+from .final import PATIENCE, Final
 from .note import note
 from .outcome import goes_on
 from .paths import Paths, read_json, write_json
@@ -19,10 +21,9 @@ from .status import Status
 from .store import Store
 from .sync import Sync
 from .times import now
-from .watch import fenced
 
-# An unreachable store keeps the machine alive, and on the bill, this long at most.
-PATIENCE = 300.0
+# What the log may take before the artifacts when there is little time.
+_SHORT = 5.0
 _LIVE = ("submitted", "launching", "running", "recovering", "stopping")
 
 
@@ -41,20 +42,19 @@ def finish(
     """Everything between the container's end and the machine's; ``clean_up`` comes just before
     the end is told."""
     status.phase("saving")
-    deadline = time.monotonic() + PATIENCE
-    _insist(shipper.ship, deadline, "the log's last part")
+    _insist(shipper.ship, control, "the log", PATIENCE if control.until is None else _SHORT)
     end = dict(result)
     ran = end.pop("ran")
-    _note_fence(store, job, paths, control, deadline)
+    sync.close()
     artifacts: list[dict[str, Any]] = []
     if ran and not control.without_grace:
         try:
-            artifacts = sync.final()
+            artifacts = Final(store, job, paths, control, sync).run()
         except Interrupted:
             artifacts = []
     status.phase("ending")
-    deadline = time.monotonic() + PATIENCE
-    _note_fence(store, job, paths, control, deadline)
+    _insist(shipper.ship, control, "the log's last part")
+    _note_fence(store, job, paths, control)
     if control.without_grace:
         end.update(_without_grace(control.cause))
     end.update(
@@ -69,7 +69,7 @@ def finish(
     end = read_json(paths.draft) or end
     _keep(paths.draft, end)
     data = json.dumps(end).encode()
-    _insist(lambda: _publish(store, job, control, data, end), deadline, "the end")
+    _insist(lambda: _publish(store, job, control, data, end), control, "the end")
     clean_up()
     _keep(paths.end, end)
 
@@ -90,14 +90,12 @@ def _without_grace(cause: str | None) -> dict[str, Any]:
     return told
 
 
-def _note_fence(
-    store: Store, job: Mapping[str, Any], paths: Paths, control: Control, deadline: float
-) -> None:
+def _note_fence(store: Store, job: Mapping[str, Any], paths: Paths, control: Control) -> None:
     def look() -> None:
         if fenced(store, job, paths):
             control.request("fenced")
 
-    _insist(look, deadline, "the question whether another attempt owns the run")
+    _insist(look, control, "the question whether another attempt owns the run")
 
 
 def _publish(
@@ -120,15 +118,18 @@ def _enter(store: Store, run: str, state: str) -> None:
             store.delete(f"index/{live}/{run}")
 
 
-def _insist(step: Callable[[], object], deadline: float, what: str) -> None:
+def _insist(
+    step: Callable[[], object], control: Control, what: str, patience: float = PATIENCE
+) -> None:
     """Try until it works or the time is over: then go on without it."""
+    deadline = time.monotonic() + patience
     while True:
         try:
             step()
             return
         except StoreError as error:
             note(f"{what}: {error}")
-            if not error.passing or time.monotonic() > deadline:
+            if not error.passing or control.late or time.monotonic() > deadline:
                 return
         time.sleep(1.0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import threading
@@ -11,14 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .beat import beat
-from .credentials import CredentialSource
+from .ec2 import terminate
 from .errors import StoreError
 from .note import note
 from .paths import Paths, write
-from .s3 import suffix
-from .sigv4 import encode_query, sign
 from .times import uptime
-from .web import Web
 
 # A container's own end and the copy of its artifacts may go on this long after max_duration
 # before the timer takes the agent for stuck.
@@ -51,38 +47,6 @@ def shutting_down() -> bool:
     except OSError:
         return False
     return found.stdout.strip() == b"stopping"
-
-
-def terminate(job: Mapping[str, Any], source: CredentialSource | None = None) -> None:
-    """EC2 TerminateInstances on this very machine, with its own role. StoreError if refused."""
-    endpoint = job["endpoints"].get("ec2")
-    region = job["region"]
-    web = Web((endpoint or f"https://ec2.{region}.{suffix(region)}").rstrip("/"))
-    body = encode_query(
-        {"Action": "TerminateInstances", "InstanceId.1": job["machine"], "Version": "2016-11-15"}
-    ).encode()
-    headers = sign(
-        "POST",
-        "/",
-        {},
-        {
-            "host": web.host,
-            "content-type": "application/x-www-form-urlencoded; charset=utf-8",
-        },
-        body,
-        credentials=(source or CredentialSource()).get(),
-        region=region,
-        service="ec2",
-        stamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-    )
-    try:
-        answer = web.request("POST", "/", headers, body)
-    except (OSError, http.client.HTTPException) as error:
-        raise StoreError(f"EC2 does not answer: {error}") from error
-    if answer.status != 200:
-        raise StoreError(
-            "TerminateInstances: {}".format(answer.body[:300].decode("utf-8", "replace"))
-        )
 
 
 def end_machine(job: Mapping[str, Any], paths: Paths) -> None:

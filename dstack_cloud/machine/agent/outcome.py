@@ -23,6 +23,7 @@ def outcome(
     log_tail: bytes = b"",
     host_out_of_memory: bool = False,
     max_duration: int | None = None,
+    max_cost: str | None = None,
 ) -> dict[str, Any]:
     """``state``, ``reason``, ``exit_code``, ``message`` and ``hint`` of end.json.
 
@@ -32,7 +33,7 @@ def outcome(
     """
     code = None if state is None else int(state["ExitCode"])
     if cause is not None:
-        return {"exit_code": code, **_asked(cause, max_duration)}
+        return {"exit_code": code, **_asked(cause, max_duration, max_cost)}
     if state is None:
         return {**_result("failed", "agent", GONE), "exit_code": None}
     if code == 0:
@@ -54,7 +55,7 @@ def outcome(
     return {**found, "exit_code": code}
 
 
-def _asked(cause: str, max_duration: int | None) -> dict[str, Any]:
+def _asked(cause: str, max_duration: int | None, max_cost: str | None) -> dict[str, Any]:
     if cause == "stopped":
         return _result("stopped", "stopped")
     if cause == "aborted":
@@ -66,10 +67,17 @@ def _asked(cause: str, max_duration: int | None) -> dict[str, Any]:
             f"the run reached its max_duration of {max_duration} seconds",
             "raise max_duration, or save progress and resume",
         )
+    if cause == "max_cost":
+        return _result(
+            "failed",
+            "max_cost",
+            f"the run reached its max_cost{'' if max_cost is None else f' of {max_cost} USD'}",
+            "raise max_cost, or save progress and resume",
+        )
     if cause == "disk":
         return _result("failed", "disk", "the disk is full", _MORE_DISK)
     if cause == "interrupted":
-        return _result("failed", "interrupted", "the machine was shut down during the run")
+        return _result("failed", "interrupted", "the machine was taken away during the run")
     return _result("stopped", "fenced", "another attempt owns the run: nothing was saved here")
 
 

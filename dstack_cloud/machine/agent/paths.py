@@ -39,7 +39,9 @@ class Paths:
         self.cause = os.path.join(root, "cause.json")
         self.draft = os.path.join(root, "end.draft.json")
         self.result = os.path.join(root, "result.json")
-        self.synced = os.path.join(root, "synced")
+        self.restored = os.path.join(root, "restored.json")
+        # A folder of its own: whoever follows wakes up at each write in the root.
+        self.sync = os.path.join(root, "sync")
 
         self.secrets = os.path.join(self.volatile, "secrets.json")
         self.job_came = os.path.join(self.volatile, "job")

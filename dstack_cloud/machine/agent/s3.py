@@ -9,7 +9,8 @@ import http.client
 import os
 import re
 import time
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
 from html import unescape
 
 from .credentials import CredentialSource
@@ -124,21 +125,33 @@ class S3Store:
         return answer.status == 200 or self.get(key) == data
 
     def list(self, prefix: str) -> list[Listed]:
-        found: list[Listed] = []
+        return [*self.each(prefix)]
+
+    def each(self, prefix: str) -> Iterator[Listed]:
         token = ""
         while True:
             query = {"list-type": "2", "prefix": self.prefix + prefix}
             if token:
                 query["continuation-token"] = token
             text = self._request("GET", "", (200,), query).body.decode()
-            found += [
-                Listed(unescape(key)[len(self.prefix) :], int(size))
-                for key, size in _ENTRY.findall(text)
-            ]
+            for entry in _ENTRY.finditer(text):
+                key, size = entry.groups()
+                yield Listed(unescape(key)[len(self.prefix) :], int(size))
             more = re.search(r"<NextContinuationToken>(.*?)</NextContinuationToken>", text)
             if more is None:
-                return found
+                return
             token = unescape(more.group(1))
+
+    def fingerprint(self, key: str) -> tuple[int, str] | None:
+        answer = self._request("HEAD", self.prefix + key, (200, 404))
+        if answer.status != 200:
+            return None
+        digest = answer.headers.get("etag", "").strip('"')
+        if len(digest) != 32:
+            # Of an upload in parts; then rclone has left the whole's there.
+            stored = answer.headers.get("x-amz-meta-md5chksum", "")
+            digest = b64decode(stored).hex() if stored else ""
+        return int(answer.headers.get("content-length", 0)), digest
 
     def delete(self, key: str) -> None:
         self._request("DELETE", self.prefix + key, (200, 204, 404))

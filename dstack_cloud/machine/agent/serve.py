@@ -16,28 +16,35 @@ from collections.abc import Callable
 from typing import Any
 
 from . import disk, machine
+from .budget import Budget
 from .container import run_container
 from .control import Control
 from .ending import Ending
 from .engine import Engine, EngineError
 from .errors import Failure, Interrupted, StoreError
+from .fence import fenced
 from .finish import finish
+from .lease import ignore_signals, more_files
 from .note import note, note_error
+from .notice import Notice, as_status, left, working_time
+from .notice import watch as watch_notice
 from .open import open_store
 from .outcome import of_failure, outcome
 from .paths import Paths, read_json, write_json
 from .pull import ensure_image
 from .ready import wait_until_ready
 from .recorder import Recorder, tail
+from .restore import Restore
 from .ship import Shipper
 from .status import Status
 from .sync import Sync
 from .times import now
 from .unpack import fetch_code
-from .watch import Watch, fenced
+from .watch import Watch
 
 _CRASHES = 5
-_SYNC = 10.0
+# What a system gives the agent on its way down, less what the end's record takes.
+_SHUTDOWN = 90.0
 
 
 def serve(paths: Paths) -> int:
@@ -81,7 +88,7 @@ class Attempt:
         self.engine = Engine()
         self.status = Status(paths)
         self.shipper = Shipper(self.store, job, paths, self.status)
-        self.sync = Sync(self.store, job, paths, self.control)
+        self.sync = Sync(self.store, job, paths, self.control, self.status)
         self.recorder = Recorder(self.engine, job["container"]["name"], paths, self.control)
         self.ending = Ending(self.engine, job, paths, self.control)
         self._helpers: list[threading.Thread] = []
@@ -91,6 +98,11 @@ class Attempt:
             write_json(self.paths.started_at, now())
         if self.job["cloud"] != "local":
             signal.signal(signal.SIGTERM, lambda *_: self._start("shutdown", self._on_terminate))
+        ignore_signals()
+        more_files()
+        notice = self.status.get("notice")
+        if notice is not None:
+            self._hurry(left(notice))
         disk.hold_reserve(self.paths)
         over = self.control.over
         every = min(5.0, self.job["timers"]["heartbeat"] / 4)
@@ -99,6 +111,14 @@ class Attempt:
         watch = Watch(self.store, self.job, self.paths, self.control)
         self._start("watch", lambda: watch.run(over))
         self._start("ship", lambda: self.shipper.run(over))
+        if self.job["max_cost"] is not None:
+            budget = Budget(
+                self.job,
+                read_json(self.paths.started_at),
+                lambda: self.control.request("max_cost"),
+            )
+            self._start("budget", lambda: budget.run(over))
+        self._start("notice", lambda: watch_notice(self.job, over, self._on_notice))
         result = read_json(self.paths.result)
         if result is None:
             result = self._result()
@@ -121,10 +141,26 @@ class Attempt:
 
     def _on_terminate(self) -> None:
         if machine.shutting_down():
-            self.control.request("interrupted")
+            self._hurry(_SHUTDOWN)
         else:
             # Only the agent was stopped: the container goes on, the next agent finds it.
             os._exit(143)
+
+    def _on_notice(self, notice: Notice) -> None:
+        """The machine will be taken away. Said before anything else is done about it: whoever
+        follows asks for another machine meanwhile."""
+        # A replacement that is asked for now must find a cause that lets this attempt go on saving.
+        self.control.interrupt(time.monotonic() + working_time(notice.seconds))
+        self.status.update(notice=as_status(notice))
+        self.sync.flush(self._start)
+        try:
+            self.shipper.put_status()
+        except StoreError as error:
+            note(f"notice: {error}")
+
+    def _hurry(self, seconds: float) -> None:
+        self.control.interrupt(time.monotonic() + working_time(seconds))
+        self.sync.flush(self._start)
 
     def _result(self) -> dict[str, Any]:
         """Everything up to the container's end."""
@@ -134,7 +170,12 @@ class Attempt:
             return {**of_failure(failure), "ran": False, "container_started_at": None}
         except Interrupted:
             return {
-                **outcome(None, self.control.cause, max_duration=self.job["max_duration"]),
+                **outcome(
+                    None,
+                    self.control.cause,
+                    max_duration=self.job["max_duration"],
+                    max_cost=self.job["max_cost"],
+                ),
                 "ran": False,
                 "container_started_at": None,
             }
@@ -145,7 +186,7 @@ class Attempt:
         self._start("log", self.recorder.run)
         announcement = self._start("announce", self._announce)
         if any(artifact.get("mount") for artifact in self.job["artifacts"]):
-            self._start("sync", self._sync)
+            self.sync.start(self._start)
         self.ending.wait(started)
         announcement.join(60.0)
         state = (self.engine.inspect(self.job["container"]["name"]) or {}).get("State")
@@ -157,6 +198,7 @@ class Attempt:
                 log_tail=tail(self.paths.log),
                 host_out_of_memory=self.ending.out_of_memory_kills() > killed,
                 max_duration=self.job["max_duration"],
+                max_cost=self.job["max_cost"],
             ),
             "ran": True,
             "container_started_at": started,
@@ -180,6 +222,7 @@ class Attempt:
             )
             self._tell_image(time.monotonic() - begun)
             code()
+            self._restore()
             if self.control.cause is not None:
                 raise Interrupted
         return run_container(self.engine, self.job, self.paths)
@@ -202,6 +245,16 @@ class Attempt:
                 raise problem[0]
 
         return wait
+
+    def _restore(self) -> None:
+        def report(size: int) -> None:
+            self.status.phase("restoring", bytes=size)
+
+        if self.job["restore"]:
+            self.status.phase("restoring")
+        places = self.sync.places(mounted_only=False)
+        stored = self.sync.stored
+        Restore(self.store, self.job, self.paths, self.control, places, stored, report).run()
 
     def _pulled(self, received: int) -> None:
         detail = self.status.get("detail")
@@ -228,19 +281,6 @@ class Attempt:
             except StoreError as error:
                 note(f"announce: {error}")
                 self.control.wait(2.0, self.control.cause)
-
-    def _sync(self) -> None:
-        """Copy the mounted artifacts while the container runs."""
-        while not self.control.container_ended and not self.control.without_grace:
-            self.control.wait(_SYNC, self.control.cause)
-            if self.control.container_ended:
-                return
-            try:
-                behind = self.sync.settled()
-            except Interrupted:
-                return
-            fields = {"behind": behind, "error": self.sync.error}
-            self.status.sync(**fields if self.sync.error else {**fields, "last_ok": now()})
 
     def _finish(self, result: dict[str, Any]) -> None:
         finish(

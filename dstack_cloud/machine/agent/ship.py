@@ -87,6 +87,7 @@ class Shipper:
     def run(self, over: threading.Event) -> None:
         """Until it is over: segments and the status, as often as the contract says."""
         last = 0.0
+        failing = False
         while not over.is_set():
             moved = self._status.moved.wait(1.0)
             if over.is_set():
@@ -99,8 +100,10 @@ class Shipper:
                 last = age if age - last >= interval(age - self._begun) else last
                 if moved or age - self._status_at > _STATUS:
                     self.put_status()
-                if self._status.get("sync")["error"]:
-                    self._status.sync(error=None)
+                if failing:
+                    failing = False
+                    self._status.sync("log", None)
             except StoreError as error:
-                self._status.sync(error=str(error))
+                failing = True
+                self._status.sync("log", str(error))
                 over.wait(2.0)

@@ -18,6 +18,7 @@ class Status:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._lock = threading.Lock()
+        self._errors: dict[str, str | None] = {}
         self._fields: dict[str, Any] = {
             "phase": "preparing",
             "since": now(),
@@ -25,8 +26,9 @@ class Status:
             "image": None,
             "container_started_at": None,
             "log_bytes": 0,
-            "sync": {"behind": 0, "last_ok": None, "error": None},
+            "sync": {"behind": 0, "last_ok": None, "error": None, "warning": None},
             "host_key": None,
+            "notice": None,
         }
         # A restarted agent goes on with what its predecessor knew.
         self._fields.update(read_json(paths.status) or {})
@@ -46,9 +48,15 @@ class Status:
             self._fields.update(fields)
             self._save()
 
-    def sync(self, **fields: object) -> None:
+    def sync(self, what: str, error: str | None, **fields: object) -> None:
+        """How the copies of ``what`` (log, artifacts) go; None for well."""
         with self._lock:
-            self._fields["sync"].update(fields)
+            known = self._fields["sync"]
+            before = (known["error"], known["warning"])
+            self._errors[what] = error
+            known.update(fields, error=next(filter(None, self._errors.values()), None))
+            if before != (known["error"], known["warning"]):
+                self.moved.set()
             self._save()
 
     def get(self, name: str) -> Any:

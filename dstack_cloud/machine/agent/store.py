@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from .errors import StoreError
 
 WORK = ".dstack-store"
+_PIECE = 1 << 20
 
 
 class Listed(NamedTuple):
@@ -34,6 +37,15 @@ class Store(Protocol):
 
     def fetch(self, key: str, path: str) -> bool:
         """Copy the object to a file; False when it is not there."""
+        ...
+
+    def fingerprint(self, key: str) -> tuple[int, str] | None:
+        """The object's size and MD5, in hexadecimal, empty where that is not known; None when it
+        is not there."""
+        ...
+
+    def each(self, prefix: str) -> Iterator[Listed]:
+        """As `list`, page by page."""
         ...
 
 
@@ -89,15 +101,16 @@ class FolderStore:
             raise StoreError(str(error)) from error
 
     def list(self, prefix: str) -> list[Listed]:
-        found = []
+        return sorted(self.each(prefix))
+
+    def each(self, prefix: str) -> Iterator[Listed]:
         start = self.path(prefix.rpartition("/")[0])
         for folder, _, names in os.walk(start):
             for name in names:
                 path = os.path.join(folder, name)
                 key = os.path.relpath(path, self.folder).replace(os.sep, "/")
                 if key.startswith(prefix) and not key.startswith(f"{WORK}/"):
-                    found.append(Listed(key, os.path.getsize(path)))
-        return sorted(found)
+                    yield Listed(key, os.path.getsize(path))
 
     def delete(self, key: str) -> None:
         try:
@@ -116,12 +129,35 @@ class FolderStore:
             raise StoreError(str(error)) from error
         return True
 
-    def copy_in(self, source: str, key: str) -> None:
-        """Copy a file into the store, whole or not at all, with its time of change."""
+    def fingerprint(self, key: str) -> tuple[int, str] | None:
+        digest = hashlib.md5()
+        size = 0
+        try:
+            with open(self.path(key), "rb") as file:
+                for part in iter(lambda: file.read(_PIECE), b""):
+                    digest.update(part)
+                    size += len(part)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(str(error)) from error
+        return size, digest.hexdigest()
+
+    def copy_in(self, source: str, key: str, stop: Callable[[], bool]) -> bool:
+        """Copy a file into the store, whole or not at all, with its time of change. False when
+        ``stop`` said so on the way. OSError."""
         path, half = self._half(key)
         try:
-            shutil.copy2(source, half)
+            with open(source, "rb") as file, open(half, "wb") as copy:
+                for part in iter(lambda: file.read(_PIECE), b""):
+                    copy.write(part)
+                    if stop():
+                        return False
+            shutil.copystat(source, half)
+            if stop():
+                return False
             os.replace(half, path)
+            return True
         finally:
             if os.path.exists(half):
                 os.unlink(half)

@@ -1,201 +1,250 @@
-"""Artifacts, copied up: by rclone into a bucket, by plain copies into a folder.
-
-What was copied is remembered (path, size, time of change), so that a later copy takes only what
-changed and asks the store nothing.
-"""
+"""Artifacts, copied up while the container runs: two lanes, so that a large file does not keep
+the small ones waiting, and what was deleted on the machine."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .artifacts import Found, Place, files, place, wanted
+from .artifacts import Place, files, place, wanted
+from .changes import Changes, raise_limit
+from .choose import Chooser, Chosen
 from .control import Control
-from .errors import Interrupted
-from .paths import Paths, read_json, write_json
-from .store import FolderStore, Store
+from .errors import Interrupted, StoreError
+from .fence import fenced
+from .lease import broken
+from .note import note
+from .paths import Paths, read_json
+from .pending import Pending
+from .status import Status
+from .store import Store
+from .stored import Copy, Stored
+from .times import now
+from .upload import Uploader
 
-# A file that changed less than this long ago may be half-written.
-SETTLED = 5.0
-_TRIES = 3
-_NAME = "STORE"
-
-
-def rclone_environment(job: Mapping[str, Any]) -> dict[str, str]:
-    """rclone's configuration, by variables only: no file, no secret on the command line."""
-    store = job["store"]
-    values = {
-        "TYPE": "s3",
-        "PROVIDER": "Other" if store.get("endpoint") else "AWS",
-        "ENV_AUTH": "true",
-        "REGION": store["region"],
-        "NO_CHECK_BUCKET": "true",
-        # rclone always sends an ACL, "private" by default; a bucket that has ACLs switched off, as
-        # new ones have, takes only this one.
-        "ACL": "bucket-owner-full-control",
-    }
-    if store.get("endpoint"):
-        values.update(ENDPOINT=store["endpoint"], FORCE_PATH_STYLE="true")
-    environment = {
-        # rclone fails where this names a bundle, whatever the endpoint.
-        key: value
-        for key, value in os.environ.items()
-        if key != "AWS_CA_BUNDLE"
-    }
-    environment.update({f"RCLONE_CONFIG_{_NAME}_{k}": v for k, v in values.items()})
-    environment["RCLONE_CONFIG"] = "/dev/null"
-    return environment
-
-
-def rclone_argv(job: Mapping[str, Any], base: str, listing: str) -> list[str]:
-    """Copy the files that ``listing`` names, without asking the store what it has."""
-    bucket, _, prefix = job["store"]["url"][len("s3://") :].partition("/")
-    parts = [bucket, prefix.strip("/"), "artifacts", job["run"]]
-    return [
-        *("rclone", "copy", base, "{}:{}".format(_NAME, "/".join(p for p in parts if p))),
-        *("--files-from-raw", listing, "--copy-links", "--no-check-dest", "--no-traverse"),
-        *("--transfers", "8", "--retries", "1", "--stats", "0", "--log-level", "ERROR"),
-    ]
+# Small files are gathered for this long: starting rclone is the dearest part of a copy.
+_EVERY = 2.0
+# A look at all files, besides what the kernel tells (it is silent about memory that is mapped),
+# and without it: seconds at least, and as a multiple of how long a look takes.
+_NET, _FALLBACK = (60.0, 200.0), (5.0, 20.0)
+# How long an answer about who owns the run holds.
+_FENCE = 5.0
 
 
 class Sync:
-    """One writer: the copies during the run and the last one never overlap."""
+    """The copies during the run. `close` before anything else copies."""
 
-    def __init__(self, store: Store, job: Mapping[str, Any], paths: Paths, control: Control):
+    def __init__(
+        self, store: Store, job: Mapping[str, Any], paths: Paths, control: Control, status: Status
+    ) -> None:
         self._store = store
         self._job = job
         self._paths = paths
         self._control = control
-        self.error: str | None = None
+        self._status = status
+        self.stored = Stored(os.path.join(paths.sync, "stored.db"))
+        self.pending = Pending()
+        self._over = threading.Event()
+        self._hurry = False
+        self._fence_asked = 0.0
+        self._next_look = 0.0
+        self._errors: dict[str, str | None] = {}
+        self._threads: list[threading.Thread] = []
+        self._changes: Changes | None = None
+        places = self.places(mounted_only=True)
+        self.chooser = Chooser(store, job, paths, places, self.pending, self.stored)
 
-    def settled(self) -> int:
-        """Copy what changed in the mounted artifacts and then stood still; returns the bytes that
-        are left for later."""
-        limit = (time.time() - SETTLED) * 1e9
-        behind = 0
-        self.error = None
-        for path in wanted(self._job, mounted_only=True):
+    def places(self, mounted_only: bool) -> list[Place]:
+        """Where the artifacts are; one that is outside of the working folder is left out."""
+        found = []
+        for path in wanted(self._job, mounted_only):
             try:
-                where = self._place(path)
-                fresh = self._fresh(where, list(self._files(where)))
-            except (OSError, ValueError) as error:
-                self.error = str(error)
-                continue
-            ready = [found for found in fresh if found.changed < limit]
-            behind += sum(found.size for found in fresh if found.changed >= limit)
-            if ready:
-                self.error = self._copy(where, ready)
-                behind += sum(found.size for found in ready) if self.error else 0
-        return behind
+                found.append(place(path, self._job["working_dir"], self._paths.workflow))
+            except ValueError as error:
+                note(str(error))
+        return found
 
-    def final(self) -> list[dict[str, Any]]:
-        """Copy everything; returns end.json's ``artifacts``. Raises Interrupted on an abort."""
-        return [self._final(path) for path in wanted(self._job, mounted_only=False)]
+    def start(self, thread: Callable[[str, Callable[[], None]], threading.Thread]) -> None:
+        """Begin, in threads of their own."""
+        if self._job["cloud"] != "local":
+            raise_limit()
+        changes = Changes(self.chooser.places, self._paths.workflow, self.pending)
+        self._changes = changes
+        thread("changes", lambda: changes.run(self._over))
+        self._begin(thread)
 
-    def _final(self, path: str) -> dict[str, Any]:
-        report: dict[str, Any] = {"path": path, "files": 0, "bytes": 0, "stored": False}
-        try:
-            where = self._place(path)
-            found = list(self._files(where))
-        except (OSError, ValueError) as error:
-            return {**report, "error": str(error)}
-        if not found and not os.path.lexists(os.path.join(where.base, where.name)):
-            # Nothing was lost: the container made nothing there.
-            return {**report, "stored": True, "error": "not found"}
-        report.update(files=len(found), bytes=sum(each.size for each in found))
-        error_text: str | None = None
-        for attempt in range(_TRIES):
-            if attempt:
-                self._control.over.wait(2.0 * attempt)
-            fresh = self._fresh(where, found)
-            error_text = self._copy(where, fresh) if fresh else None
-            if error_text is None:
-                return {**report, "stored": True, "error": None}
-        return {**report, "error": error_text}
+    def _begin(self, thread: Callable[[str, Callable[[], None]], threading.Thread]) -> None:
+        for large in (False, True):
+            lane = self._lane(large)
+            self._threads.append(thread("sync-large" if large else "sync", lane))
 
-    def _place(self, path: str) -> Place:
-        return place(path, self._job["working_dir"], self._paths.workflow)
+    def flush(self, thread: Callable[[str, Callable[[], None]], threading.Thread]) -> None:
+        """There is little time: from now on all artifacts, whether mounted or not, without waiting
+        for more to gather."""
+        self.chooser.places = self.places(mounted_only=False)
+        self._hurry = True
+        self._next_look = 0.0
+        self.pending.look_again()
+        self.pending.hurry()
+        if not self._threads and self.chooser.places:
+            self._begin(thread)
 
-    def _files(self, where: Place) -> Any:
-        return files(where, self._paths.workflow)
+    def close(self) -> None:
+        """Begin no more copies, and wait for those under way."""
+        self._over.set()
+        self.pending.wake()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
-    def _memory(self, where: Place) -> str:
-        digest = hashlib.sha256(os.path.join(where.base, where.name).encode()).hexdigest()
-        return os.path.join(self._paths.synced, digest[:16])
+    def stop(self) -> bool:
+        """Whether a copy that is under way must be given up."""
+        return self._control.late or self._control.without_grace
 
-    def _fresh(self, where: Place, found: list[Found]) -> list[Found]:
-        known = read_json(self._memory(where)) or {}
-        return [each for each in found if known.get(each.path) != [each.size, each.changed]]
+    def _lane(self, large: bool) -> Callable[[], None]:
+        uploader = Uploader(self._store, self._job, self._paths, "large" if large else "small")
 
-    def _copy(self, where: Place, fresh: list[Found]) -> str | None:
-        """Copy these files and remember them; returns what went wrong, or None."""
-        if isinstance(self._store, FolderStore):
-            error = self._copy_to_folder(self._store, where, fresh)
+        def work() -> None:
+            while not self._over.is_set() and not self.stop():
+                begun = time.monotonic()
+                try:
+                    if not large:
+                        self._look()
+                    busy = self._round(uploader, large)
+                except Interrupted:
+                    return
+                if not busy:
+                    self._idle()
+                elif not large and not self._hurry:
+                    self._over.wait(max(0.0, _EVERY - (time.monotonic() - begun)))
+
+        return work
+
+    def _idle(self) -> None:
+        if len(self.pending):
+            self._over.wait(0.1 if self._hurry else 0.5)
         else:
-            error = self._copy_to_bucket(where, fresh)
-        if error is None:
-            os.makedirs(self._paths.synced, exist_ok=True)
-            known = read_json(self._memory(where)) or {}
-            known.update({each.path: [each.size, each.changed] for each in fresh})
-            write_json(self._memory(where), known)
-        return error
+            self.pending.wait(2.0)
 
-    def _copy_to_folder(self, store: FolderStore, where: Place, fresh: list[Found]) -> str | None:
-        for each in fresh:
-            if self._control.without_grace:
-                raise Interrupted
+    def _look(self) -> None:
+        """Look at all files when it is time for it."""
+        begun = time.monotonic()
+        if not self.pending.take_look() and begun < self._next_look:
+            return
+        for where in self.chooser.places:
+            self._look_at(where)
+        took = time.monotonic() - begun
+        blind = self._changes is None or self._changes.warning is not None
+        least, times = _FALLBACK if blind else _NET
+        self._next_look = begun + max(least, times * took)
+
+    def _look_at(self, where: Place) -> None:
+        moment, clock = time.monotonic(), time.time()
+        for found in files(where, self._paths.workflow):
+            path = os.path.join(where.base, found.path)
+            known = self.stored.get(path)
+            if known is None or known[:2] != (found.size, found.changed):
+                # As long ago as its time says: what stands still need not wait again.
+                age = max(0.0, clock - found.changed / 1e9)
+                self.pending.add([path], moment - age)
+        root = os.path.normpath(os.path.join(where.base, where.name))
+        missing = (path for path in self.stored.below(root) if not os.path.lexists(path))
+        self.pending.add(missing, moment)
+
+    def _round(self, uploader: Uploader, large: bool) -> bool:
+        """Copy what may be copied now; False when there was nothing."""
+        chosen = self.chooser.choose(large, self._hurry)
+        try:
+            if chosen:
+                self._copy(uploader, chosen)
+            elif not large:
+                self._delete()
+        finally:
+            for each in chosen:
+                self.chooser.drop(each)
+        self._tell()
+        return bool(chosen)
+
+    def _copy(self, uploader: Uploader, chosen: list[Chosen]) -> None:
+        leases = [each.lease for each in chosen if each.lease is not None]
+        error = self._may_write()
+        if error is not None:
+            self._errors[threading.current_thread().name] = error
+            for each in chosen:
+                self.pending.later(each.path)
+            return
+        result = uploader.copy(
+            (each.item for each in chosen), lambda: broken(leases) or self.stop()
+        )
+        arrived: list[tuple[str, Copy]] = []
+        for each in chosen:
+            if each.item.name in result.stored:
+                arrived.append((each.path, each.copy))
+                self.pending.done(each.path, each.since)
+            elif result.stopped and (each.lease is None or not each.lease.broken):
+                self.pending.again(each.path)
+            else:
+                self.pending.later(each.path)
+        self.stored.put(arrived)
+        self._errors[threading.current_thread().name] = result.error
+
+    def _may_write(self) -> str | None:
+        """None, or why not now. Raises Interrupted when never again."""
+        if time.monotonic() - self._fence_asked > _FENCE:
             try:
-                key = "artifacts/{}/{}".format(self._job["run"], each.path.replace(os.sep, "/"))
-                store.copy_in(os.path.join(where.base, each.path), key)
-            except OSError as error:
+                if fenced(self._store, self._job, self._paths):
+                    self._control.request("fenced")
+            except StoreError as error:
                 return str(error)
+            self._fence_asked = time.monotonic()
+        if self._control.without_grace:
+            raise Interrupted
         return None
 
-    def _copy_to_bucket(self, where: Place, fresh: list[Found]) -> str | None:
-        if any("\n" in each.path for each in fresh):
-            return "a file's name holds a line break"
-        listing = os.path.join(self._paths.root, "rclone.files")
-        with open(listing, "wb") as file:
-            file.writelines(os.fsencode(each.path) + b"\n" for each in fresh)
-        errors = os.path.join(self._paths.root, "rclone.errors")
+    def may_delete(self) -> bool:
+        """Whether this attempt knows that it began with all that the store has."""
+        return read_json(self._paths.restored) is not None
+
+    def _delete(self) -> None:
+        """Delete from the store what is gone here, once all that changed before is there."""
+        gone = self.chooser.gone
+        if not gone or self._hurry or any(self._errors.values()):
+            return
+        if not self.may_delete():
+            gone.clear()
+            return
+        due = [path for path, moment in gone.items() if moment < self.pending.oldest()]
         try:
-            with open(errors, "wb") as output:
-                process = subprocess.Popen(
-                    rclone_argv(self._job, where.base, listing),
-                    env=rclone_environment(self._job),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=output,
-                )
-        except OSError as error:
-            return f"rclone cannot be run: {error}"
-        code = self._wait_for(process)
-        if code == 0:
-            return None
-        with open(errors, "rb") as file:
-            return last_error(file.read()[-65536:].decode("utf-8", "replace"), code)
+            for path in due:
+                if self._may_write() is not None or self._over.is_set():
+                    return
+                self.delete(path)
+                del gone[path]
+        except StoreError as error:
+            note(f"delete: {error}")
 
-    def _wait_for(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit code. Raises Interrupted, the process killed, when there is no time for it."""
-        while True:
-            try:
-                return process.wait(0.2)
-            except subprocess.TimeoutExpired:
-                if self._control.without_grace:
-                    process.kill()
-                    process.wait()
-                    raise Interrupted from None
+    def delete(self, path: str) -> None:
+        """Delete a file's object, if the file is still not there. StoreError."""
+        item = self.chooser.item(path)
+        if item is not None and not os.path.lexists(path):
+            name = item.name.replace(os.sep, "/")
+            self._store.delete("artifacts/{}/{}".format(self._job["run"], name))
+            self.stored.forget(path)
 
-
-def last_error(text: str, code: int) -> str:
-    """rclone's own last words about an error, without its time stamps."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    told = [line.partition("ERROR : ")[2] for line in lines if "ERROR : " in line]
-    # The sum that rclone ends with says less than the first file's error.
-    own = [line for line in told if not line.startswith("Attempt ")]
-    chosen = own or told or lines or [f"rclone ended with code {code}"]
-    return chosen[0][:500]
+    def _tell(self) -> None:
+        """The status, where it has changed."""
+        error = next((text for text in self._errors.values() if text), None)
+        behind = self.pending.behind()
+        warning = None if self._changes is None else self._changes.warning
+        known = self._status.get("sync")
+        good = error is None and (behind < known["behind"] or known["last_ok"] is None)
+        fields: dict[str, object] = {"behind": behind, "warning": warning}
+        same = known == {**known, **fields, "error": error}
+        if same and behind == 0 and not good:
+            return
+        if good or (error is None and not len(self.pending)):
+            fields["last_ok"] = now()
+        self._status.sync("artifacts", error, **fields)

@@ -8,10 +8,14 @@ import time
 
 def now() -> str:
     """``2026-01-31T09:05:00.123Z``."""
-    seconds = time.time()
+    return text(time.time())
+
+
+def text(seconds: float) -> str:
+    """The same for any moment, in seconds since 1970."""
     whole = int(seconds)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{text}.{int((seconds - whole) * 1000):03d}Z"
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{stamp}.{int((seconds - whole) * 1000):03d}Z"
 
 
 def unix(text: str) -> float:

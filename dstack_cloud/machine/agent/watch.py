@@ -16,8 +16,9 @@ from typing import Any
 
 from .control import Control
 from .errors import StoreError
+from .fence import fenced
 from .note import note
-from .paths import Paths, read_json
+from .paths import Paths
 from .store import Store
 
 STOP, CLIENTS, FENCE = 2.0, 5.0, 10.0
@@ -71,19 +72,6 @@ def admit(user: str, keys: Iterable[str]) -> int:
         for owned in (folder, path):
             os.chown(owned, account.pw_uid, account.pw_gid)
     return len(lines)
-
-
-def fenced(store: Store, job: Mapping[str, Any], paths: Paths) -> bool:
-    """Whether somebody else has told this attempt's end: the run is no longer this machine's.
-
-    Who takes a run over from a machine that is cut off writes that machine's end first. That the
-    next attempt has been claimed says less: after a notice it is, while this one saves its work.
-    """
-    told = store.get(f"runs/{job['run']}/attempts/{job['attempt']}/end.json")
-    if told is None:
-        return False
-    ours = read_json(paths.draft)
-    return ours is None or json.loads(told) != ours
 
 
 class Watch:

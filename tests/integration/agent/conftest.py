@@ -26,7 +26,22 @@ from dstack_cloud.machine.push import agent_argv, bootstrap_argv, bootstrap_stdi
 from dstack_cloud.spec import ContainerSpec, shell_command
 from dstack_cloud.ssh.docker import run_argv
 
-PROGRAMS = ("sh", "seq", "sleep", "cat", "dd", "mkdir", "env", "ls", "head", "df", "rm", "touch")
+PROGRAMS = (
+    "sh",
+    "seq",
+    "sleep",
+    "cat",
+    "dd",
+    "mkdir",
+    "env",
+    "ls",
+    "head",
+    "df",
+    "rm",
+    "touch",
+    "mv",
+    "ln",
+)
 FRAME_TIMEOUT = 60.0
 
 

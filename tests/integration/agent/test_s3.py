@@ -16,8 +16,8 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from dstack_cloud.machine.agent.credentials import CredentialSource
+from dstack_cloud.machine.agent.ec2 import terminate
 from dstack_cloud.machine.agent.errors import StoreError
-from dstack_cloud.machine.agent.machine import terminate
 from dstack_cloud.machine.agent.s3 import S3Store
 from dstack_cloud.machine.job import ArtifactSpec, StoreAccess
 

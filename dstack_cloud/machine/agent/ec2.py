@@ -1,0 +1,83 @@
+"""Two calls of EC2 with the machine's own role: its end, and the price that it runs at.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from .credentials import CredentialSource
+from .errors import StoreError
+from .s3 import suffix
+from .sigv4 import encode_query, sign
+from .times import unix
+from .web import Web
+
+_PRICE = re.compile(
+    r"<item>(?:(?!</item>).)*?<spotPrice>([0-9.]+)</spotPrice>"
+    r"(?:(?!</item>).)*?<timestamp>([^<]+)</timestamp>",
+    re.DOTALL,
+)
+
+
+def _call(
+    job: Mapping[str, Any], parameters: Mapping[str, str], source: CredentialSource | None
+) -> str:
+    """One call. StoreError if it is refused, or there is no answer."""
+    region = job["region"]
+    endpoint = job["endpoints"].get("ec2") or f"https://ec2.{region}.{suffix(region)}"
+    web = Web(endpoint.rstrip("/"))
+    body = encode_query({**parameters, "Version": "2016-11-15"}).encode()
+    headers = sign(
+        "POST",
+        "/",
+        {},
+        {
+            "host": web.host,
+            "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+        },
+        body,
+        credentials=(source or CredentialSource()).get(),
+        region=region,
+        service="ec2",
+        stamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+    )
+    try:
+        answer = web.request("POST", "/", headers, body)
+    except (OSError, http.client.HTTPException) as error:
+        raise StoreError(f"EC2 does not answer: {error}") from error
+    text = answer.body.decode("utf-8", "replace")
+    if answer.status != 200:
+        raise StoreError(f"{parameters['Action']}: {text[:300]}", passing=answer.status >= 500)
+    return text
+
+
+def terminate(job: Mapping[str, Any], source: CredentialSource | None = None) -> None:
+    """TerminateInstances on this very machine. StoreError if refused."""
+    _call(job, {"Action": "TerminateInstances", "InstanceId.1": job["machine"]}, source)
+
+
+def spot_prices(
+    job: Mapping[str, Any], since: float, source: CredentialSource | None = None
+) -> list[tuple[float, Decimal]]:
+    """The spot price of this machine's type in its zone since that moment (seconds since 1970):
+    moments and USD an hour, the earliest first. StoreError if refused."""
+    record = job["machine_record"]
+    answer = _call(
+        job,
+        {
+            "Action": "DescribeSpotPriceHistory",
+            "InstanceType.1": str(record["machine"]),
+            "AvailabilityZone": str(record["zone"]),
+            "ProductDescription.1": "Linux/UNIX",
+            "StartTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since)),
+        },
+        source,
+    )
+    return sorted((unix(when), Decimal(price)) for price, when in _PRICE.findall(answer))

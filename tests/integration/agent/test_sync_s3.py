@@ -1,0 +1,326 @@
+"""Mounted artifacts, notices and restores with moto's S3 as the store, through rclone."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from dstack_cloud.machine.job import ArtifactSpec, StoreAccess
+
+if TYPE_CHECKING:
+    from conftest import Follower, Host
+
+BUCKET = "synced-by-a-test"
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+KEY = "p/artifacts/train-7/output/"
+MOUNTED = [ArtifactSpec("output", mount=True)]
+WAIT = "while ! test -e {0}; do sleep 0.05; done"
+
+
+class Proxy:
+    """Between the agent and the store: passes everything on, or answers 503 while it is ``down``;
+    ``wrote`` are the keys that were put or deleted."""
+
+    def __init__(self, target: str) -> None:
+        self.down = False
+        self.refused = 0
+        self.wrote: list[tuple[str, str]] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if proxy.down:
+                    proxy.refused += 1
+                    self.reply(503, {}, b"<Error><Code>SlowDown</Code><Message>m</Message></Error>")
+                    return
+                if self.command in ("PUT", "DELETE", "POST"):
+                    proxy.wrote.append((self.command, self.path.partition("?")[0]))
+                given = {k: v for k, v in self.headers.items() if k.lower() != "accept-encoding"}
+                request = Request(target + self.path, body or None, given, method=self.command)
+                try:
+                    with urlopen(request) as found:
+                        self.reply(found.status, dict(found.headers), found.read())
+                except HTTPError as error:
+                    self.reply(error.code, dict(error.headers), error.read())
+
+            def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                        self.send_header(name, value)
+                length = headers.get("Content-Length") if self.command == "HEAD" else None
+                self.send_header("Content-Length", length or str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str) -> Iterator[Any]:
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=row["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def proxy(endpoint: str) -> Iterator[Proxy]:
+    made = Proxy(endpoint)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def remote(host: Host, proxy: Proxy, s3: Any) -> Host:
+    host.job = replace(host.job, store=StoreAccess(f"s3://{BUCKET}/p", "us-east-1", proxy.url))
+    host.environment.update(KEYS)
+    return host
+
+
+def get(s3: Any, name: str) -> bytes | None:
+    try:
+        data: bytes = s3.get_object(Bucket=BUCKET, Key=KEY + name)["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    return data
+
+
+def wait_for(wanted: Callable[[], Any], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def go(host: Host, name: str) -> None:
+    (host.root / "workflow" / name).touch()
+
+
+def began(host: Host, *commands: str, **changes: Any) -> Follower:
+    host.start("mkdir -p output", *commands, **{"artifacts": MOUNTED, **changes})
+    follower = host.follow()
+    follower.until(lambda: any(s["phase"] == "running" for s in follower.statuses))
+    return follower
+
+
+def test_small_and_large_files_names_and_deletions(remote: Host, s3: Any) -> None:
+    follower = began(
+        remote,
+        "echo odd > 'output/sp ace ü%25'; echo gone > output/gone",
+        "head -c 70000000 /dev/zero > output/large",
+        WAIT.format("one"),
+        "rm output/gone",
+        WAIT.format("end"),
+    )
+    wait_for(lambda: get(s3, "sp ace ü%25") == b"odd\n" and get(s3, "gone"))
+    wait_for(lambda: len(get(s3, "large") or b"") == 70000000)
+    go(remote, "one")
+    wait_for(lambda: get(s3, "gone") is None)
+    go(remote, "end")
+    follower.rest()
+    assert follower.end is not None
+    (artifact,) = follower.end["artifacts"]
+    assert (artifact["files"], artifact["stored"], artifact["error"]) == (2, True, None)
+
+
+def test_a_file_overwritten_while_it_is_copied(remote: Host, s3: Any, proxy: Proxy) -> None:
+    """Each version is one letter. A program that overwrites it in place, over and over, waits for
+    the copy at most for a moment; whatever arrives is one version."""
+    follower = began(
+        remote,
+        """python3 -c "
+import os, time
+size, n, longest = 4 << 20, 0, 0
+while not os.path.exists('end'):
+    letter = bytes([97 + n % 26]); n += 1
+    begun = time.monotonic()
+    with open('output/weights', 'wb') as f:
+        longest = max(longest, time.monotonic() - begun)
+        for _ in range(64):
+            f.write(letter * (size // 64)); f.flush(); time.sleep(0.01)
+    time.sleep(0.3 + n % 4)
+print('longest', longest, flush=True)
+" """,
+    )
+    seen: set[bytes] = set()
+    deadline = time.monotonic() + 90
+    while len(seen) < 3:
+        assert time.monotonic() < deadline
+        data = get(s3, "weights")
+        if data is not None:
+            letters = set(data)
+            assert (len(data), len(letters)) == (4 << 20, 1)
+            seen.add(data[:1])
+        time.sleep(0.2)
+    go(remote, "end")
+    follower.rest()
+    longest = float(follower.log.split(b"longest ")[1].split()[0])
+    # The kernel would break the lease by force after 45 s.
+    assert longest < 20
+
+
+def test_a_store_that_is_away_for_a_while(remote: Host, s3: Any, proxy: Proxy) -> None:
+    follower = began(
+        remote, WAIT.format("one"), "echo x > output/x", WAIT.format("end"), "echo y > output/y"
+    )
+    proxy.down = True
+    go(remote, "one")
+    follower.until(lambda: bool(follower.statuses[-1]["sync"]["error"]))
+    assert follower.statuses[-1]["sync"]["behind"] == 2
+    go(remote, "end")
+    follower.until(lambda: follower.statuses[-1]["phase"] == "saving")
+    already = proxy.refused
+    wait_for(lambda: proxy.refused > already + 3)
+    proxy.down = False
+    follower.rest()
+    assert follower.end is not None
+    assert [a["stored"] for a in follower.end["artifacts"]] == [True]
+    assert (get(s3, "x"), get(s3, "y")) == (b"x\n", b"y\n")
+
+
+def test_what_is_missing_is_named(remote: Host, s3: Any) -> None:
+    follower = began(
+        remote, "echo 1 > output/1", WAIT.format("one"), "echo 2 > output/2; echo 3 > output/3"
+    )
+    wait_for(lambda: get(s3, "1"))
+    for row in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        s3.delete_object(Bucket=BUCKET, Key=row["Key"])
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            s3.delete_bucket(Bucket=BUCKET)
+            break
+        except s3.exceptions.ClientError:
+            assert time.monotonic() < deadline
+            for row in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+                s3.delete_object(Bucket=BUCKET, Key=row["Key"])
+    go(remote, "one")
+    follower.rest()
+    s3.create_bucket(Bucket=BUCKET)
+    assert follower.end is not None
+    (artifact,) = follower.end["artifacts"]
+    assert not artifact["stored"]
+    assert artifact["error"].startswith("2 of 3 files, 4 bytes, are missing: output/")
+    assert "NoSuchBucket" in artifact["error"]
+
+
+def test_restored_through_rclone(remote: Host, s3: Any) -> None:
+    first = began(
+        remote,
+        "mkdir output/deep; echo step 1 > 'output/deep/check point'",
+        "touch -d '2020-01-02 03:04:05' 'output/deep/check point'",
+        "head -c 7000000 /dev/zero > output/zeros",
+        artifacts=[ArtifactSpec("output")],
+    )
+    first.rest()
+    assert first.end is not None
+    assert first.end["state"] == "done"
+    folder = remote.root.parent / "second"
+    folder.mkdir()
+    again = type(remote)(folder, remote.image, remote.name)
+    again.job = remote.job
+    again.environment = remote.environment
+    try:
+        again.start(
+            "cat 'output/deep/check point'; ls -l --time-style=full-iso output/deep",
+            "rm output/zeros",
+            artifacts=MOUNTED,
+            restore=True,
+            attempt=2,
+        )
+        follower = again.follow()
+        follower.rest()
+        assert b"step 1" in follower.log
+        assert b"2020-01-02 03:04:05" in follower.log
+        assert get(s3, "zeros") is None
+        assert get(s3, "deep/check point") == b"step 1\n"
+    finally:
+        again.close()
+
+
+def test_a_restore_rides_out_an_outage_and_misses_nothing(
+    remote: Host, s3: Any, proxy: Proxy
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY + "x", Body=b"1234")
+    proxy.down = True
+    remote.start("echo never", artifacts=MOUNTED, restore=True, attempt=2)
+    follower = remote.follow()
+    follower.until(lambda: any(s["phase"] == "restoring" for s in follower.statuses))
+    told = {"path": "output", "files": 3, "bytes": 12, "stored": True, "error": None}
+    end = {"state": "lost", "reason": "lost", "artifacts": [told]}
+    body = json.dumps(end).encode()
+    s3.put_object(Bucket=BUCKET, Key="p/runs/train-7/attempts/1/end.json", Body=body)
+    proxy.down = False
+    follower.rest()
+    assert follower.end is not None
+    assert follower.end["message"].startswith("artifacts to restore are gone: output had 3 files")
+
+
+def test_a_fenced_attempt_writes_nothing_more(remote: Host, s3: Any, proxy: Proxy) -> None:
+    """Cut off while it has work to copy; when the store is back, the run is another attempt's."""
+    follower = began(
+        remote,
+        "echo 1 > output/x",
+        WAIT.format("one"),
+        "echo 2 > output/x; rm output/y || true",
+        WAIT.format("end"),
+    )
+    wait_for(lambda: get(s3, "x") == b"1\n")
+    proxy.down = True
+    go(remote, "one")
+    follower.until(lambda: bool(follower.statuses[-1]["sync"]["error"]))
+    lost = json.dumps({"state": "lost", "reason": "machine-lost"}).encode()
+    s3.put_object(Bucket=BUCKET, Key="p/runs/train-7/attempts/1/end.json", Body=lost)
+    s3.put_object(Bucket=BUCKET, Key=KEY + "x", Body=b"newer")
+    already = len(proxy.wrote)
+    proxy.down = False
+    follower.rest()
+    assert follower.end is not None
+    assert follower.end["reason"] == "fenced"
+    assert get(s3, "x") == b"newer"
+    assert [path for _, path in proxy.wrote[already:] if "/artifacts/" in path] == []
