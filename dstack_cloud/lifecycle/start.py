@@ -104,6 +104,7 @@ def job(
         user=machine.user,
         rotate_host_key=home.own_machine,
         retry=_retry(record, attempt),
+        restore=attempt > 1,
         machine_record=machine_as_json(machine, launched.host_key),
     )
 

@@ -1,0 +1,299 @@
+"""Artifacts on their way to the store: after a notice, under a steady writer, and at rest.
+
+On an emulated machine, with the real agent and rclone; the peer is plain `rclone copy` of the same
+files from the same machine to the same bucket, run in turn with it. The folder at rest is the
+local cloud's, whose store takes a hundred thousand files in reasonable time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from support import PROGRAM, PYTHON, Row, emulator, main, median, row, say
+
+from dstack_cloud.machine.bundle import agent_bundle
+from dstack_cloud.machine.job import ArtifactSpec, Job, StoreAccess
+from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin
+from dstack_cloud.spec import ContainerSpec, shell_command
+from dstack_cloud.ssh.docker import run_argv
+
+NAME = "bench-sync"
+ROUNDS = int(os.environ.get("BENCH_SYNC_ROUNDS", "3"))
+FILES, SIZE_MB = 32, 32
+MANY = 100_000
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+DIRTY = f"""\
+workflows:
+  - name: dirty
+    provider: docker
+    image: ubuntu
+    commands:
+      - mkdir -p output
+      - for n in $(seq {FILES}); do head -c {SIZE_MB}M /dev/urandom > output/$n; done
+      - echo written
+      - sleep 100000
+    artifacts:
+      - path: output
+    resources:
+      interruptible: true
+    grace: 5s
+"""
+STEADY = """\
+workflows:
+  - name: steady
+    provider: docker
+    image: ubuntu
+    commands:
+      - mkdir -p output; echo written
+      - n=0; while :; do n=$((n+1)); echo $n > output/$((n % 1000)); sleep 0.1; done
+    artifacts:
+      - path: output
+        mount: true
+"""
+
+
+class Cloud:
+    """The emulated AWS, and the program as its user."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.env = env
+        self.folder = folder
+        self.control = env["MOTO_FIXTURES_URL"] + "/_emulator/"
+        import boto3
+
+        self.s3: Any = boto3.client(
+            "s3",
+            endpoint_url=env["AWS_ENDPOINT_URL"],
+            region_name=env["AWS_DEFAULT_REGION"],
+            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        )
+        import yaml
+
+        config = yaml.safe_load(Path(env["DSTACK_CLOUD_CONFIG"]).read_text())
+        self.bucket, _, prefix = config["aws"]["store"][len("s3://") :].partition("/")
+        self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+
+    def program(self, *words: str) -> str:
+        done = subprocess.run(
+            [PROGRAM, *words], env=self.env, cwd=self.folder, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"dstack-cloud {' '.join(words)}: {done.stderr[-800:]}")
+        return done.stdout
+
+    def run(self, workflow: str, text: str, *options: str) -> str:
+        """Start the workflow and wait until it has said `written`; the run's name."""
+        path = self.folder / ".dstack" / "workflows.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        self.program("run", workflow, "-d", "-y", *options)
+        rows = json.loads(self.program("ps", "--json"))["runs"]
+        name = str(max((r["run"] for r in rows if r["workflow"] == workflow), key=_number))
+        while "written" not in self.program("logs", name):
+            time.sleep(0.5)
+        return name
+
+    def machine(self) -> str:
+        with urlopen(self.control + "machines") as answer:
+            found = json.load(answer)
+        rows = found["machines"] if isinstance(found, dict) else found
+        (live,) = [m["id"] for m in rows if m.get("state") in ("running", "pending")]
+        return str(live)
+
+    def inside(self, machine: str, *argv: str) -> str:
+        name = f"dcf-{NAME}-{machine}"
+        done = subprocess.run(
+            ["docker", "exec", name, *argv], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{argv[0]} on {machine}: {done.stderr[-500:]}")
+        return done.stdout
+
+    def interrupt(self, machine: str) -> None:
+        body = json.dumps({"notice_s": 120}).encode()
+        request = Request(f"{self.control}machines/{machine}/interrupt", body, method="POST")
+        request.add_header("Content-Type", "application/json")
+        urlopen(request).close()
+
+    def sizes(self, prefix: str) -> int:
+        pages = self.s3.get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        return sum(item["Size"] for page in found for item in page.get("Contents", ()))
+
+
+def _number(run: str) -> int:
+    return int(run.rpartition("-")[2])
+
+
+def _flush(cloud: Cloud) -> tuple[float, float]:
+    """Seconds from the notice to the last byte stored, and of plain rclone."""
+    name = cloud.run("dirty", DIRTY)
+    machine = cloud.machine()
+    root = "/var/lib/dstack/workflow/output"
+    # The same provider, credentials and endpoint that the agent gives it.
+    setting = (
+        f":s3,provider=Other,env_auth=true,region={cloud.env['AWS_DEFAULT_REGION']},"
+        f"no_check_bucket=true,force_path_style=true,"
+        f"endpoint='{cloud.env['AWS_ENDPOINT_URL']}':"
+    )
+    # In a place of the store where the machine's role may write.
+    target = f"{setting}{cloud.bucket}/{cloud.prefix}artifacts/{name}-peer"
+    acl = ("--s3-acl", "bucket-owner-full-control")
+    begun = time.perf_counter()
+    cloud.inside(machine, "rclone", "copy", root, target, *acl)
+    peer = time.perf_counter() - begun
+    total = FILES * SIZE_MB << 20
+    begun = time.perf_counter()
+    cloud.interrupt(machine)
+    while cloud.sizes(f"artifacts/{name}/") < total:
+        if time.perf_counter() - begun > 180:
+            raise RuntimeError("the artifacts did not arrive in time")
+        time.sleep(0.1)
+    ours = time.perf_counter() - begun
+    say(f"notice to last byte {ours:.1f} s, plain rclone {peer:.1f} s")
+    return ours, peer
+
+
+def _usage(process: Path) -> tuple[float, float]:
+    """Seconds of processor (those of children that have ended included), MB resident."""
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    pages = int((process / "statm").read_text().split()[1])
+    return sum(map(int, fields[11:15])) / _TICKS, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _children(agent: Path) -> float:
+    """MB that the agent's children, copies of rclone, hold at this moment."""
+    total = 0.0
+    for task in (agent / "task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(OSError, IndexError):
+                total += _usage(Path("/proc", child))[1]
+    return total
+
+
+def _watch(agent: Path, seconds: float) -> tuple[float, float, float]:
+    """Per cent of a core, MB of the agent, most MB of its children, over that time."""
+    before, _ = _usage(agent)
+    begun = time.perf_counter()
+    most = 0.0
+    while time.perf_counter() - begun < seconds:
+        most = max(most, _children(agent))
+        time.sleep(0.02)
+    after, memory = _usage(agent)
+    return (after - before) / (time.perf_counter() - begun) * 100, memory, most
+
+
+def _agent(machine: str) -> Path:
+    """The agent's process on an emulated machine: the machine's processes are the host's, too."""
+    done = subprocess.run(
+        ["docker", "top", f"dcf-{NAME}-{machine}", "-eo", "pid,args"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in done.stdout.splitlines():
+        if "agent.pyz serve" in line and "systemd-run" not in line:
+            return Path("/proc", line.split()[0])
+    raise RuntimeError(f"no agent runs on {machine}")
+
+
+def _steady(cloud: Cloud) -> list[Row]:
+    name = cloud.run("steady", STEADY)
+    time.sleep(10)
+    share, memory, rclone = _watch(_agent(cloud.machine()), 40)
+    cloud.program("stop", name, "--abort")
+    what = "10 files a second"
+    return [
+        row(f"{what}: agent and rclone", share, "% of a core"),
+        row(f"{what}: agent's memory", memory, "MB", most=30),
+        row(f"{what}: rclone's memory while it runs", rclone, "MB"),
+    ]
+
+
+def _rest(folder: Path) -> list[Row]:
+    """An agent of the local cloud: a folder as the store takes that many files in little time."""
+    done = subprocess.run(
+        ["docker", "images", "-q", "dstack-cloud-fixtures/base"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    image, name = done.stdout.split()[0], "bench-sync-rest"
+    root, store = folder / "root", folder / "store"
+    store.mkdir()
+    commands = (
+        "mkdir output; cd output",
+        f"for n in $(seq 100); do mkdir $n; seq -f $n/%g {MANY // 100} | xargs touch; done",
+        "sleep 100000",
+    )
+    spec = ContainerSpec(image, "/bin/sh", shell_command(commands))
+    job = Job(
+        run="rest-1",
+        attempt=1,
+        cloud="local",
+        region="us-east-1",
+        machine="local",
+        store=StoreAccess(str(store)),
+        container=name,
+        image=image,
+        argv=run_argv(spec, name=name),
+        artifacts=[ArtifactSpec("output", mount=True)],
+        rotate_host_key=False,
+    )
+    subprocess.run(
+        bootstrap_argv(str(root), PYTHON),
+        input=bootstrap_stdin(agent_bundle(), job.as_json()),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    try:
+        say(f"waiting until {MANY:,} files are stored")
+        while sum(len(files) for _, _, files in os.walk(store / "artifacts")) < MANY:
+            time.sleep(1)
+        time.sleep(10)
+        agent = Path("/proc", (root / "serve.lock").read_text().strip())
+        share, memory, _ = _watch(agent, 70)
+    finally:
+        (store / "runs/rest-1").mkdir(parents=True, exist_ok=True)
+        (store / "runs/rest-1/stop.json").write_text('{"abort": true}')
+        while not (root / "end.json").exists():
+            time.sleep(0.2)
+    return [
+        row(f"{MANY:,} files at rest: agent", share, "% of a core", most=2),
+        row(f"{MANY:,} files at rest: agent's memory", memory, "MB", most=30),
+    ]
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="bench-sync-") as temporary:
+        folder = Path(temporary)
+        with emulator(NAME) as env:
+            cloud = Cloud(env, folder)
+            pairs = [_flush(cloud) for _ in range(ROUNDS)]
+            steady = _steady(cloud)
+        rest = _rest(folder)
+    mb = FILES * SIZE_MB
+    flushed = row(
+        f"notice to last byte, {mb} MB",
+        mb / median([ours for ours, _ in pairs]),
+        "MB/s",
+        against="rclone copy",
+        peer=mb / median([peer for _, peer in pairs]),
+        at_least=0.8,
+    )
+    return [flushed, *steady, *rest]
+
+
+if __name__ == "__main__":
+    main(measure)
