@@ -52,6 +52,15 @@ def follows(
     return limit is None or now <= limit
 
 
+def patience(retry: Retry | None, submitted_at: datetime, now: datetime) -> int:
+    """Seconds for which to go on asking for a machine: 0 unless the rule names no-capacity."""
+    if retry is None or NO_CAPACITY not in retry.on:
+        return 0
+    limit = until(retry, submitted_at)
+    left = PICK_UP if limit is None else limit - now
+    return max(0, int(left.total_seconds()))
+
+
 def given_up(
     retry: Retry | None,
     end: Mapping[str, Any],

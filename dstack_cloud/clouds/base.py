@@ -117,6 +117,7 @@ class LaunchRequest:
 
     ``offers`` are ranked, best first, all of one cloud and region; ``user_data`` renders the
     machine's user data for the image that is chosen; ``token`` makes a repeated call harmless;
+    ``store`` is where the run is on record, for runs of several stores may live in one account;
     ``disk`` is bytes of the root volume, None for the default. ``deadline`` is the moment after
     which the machine must be gone whatever happens, None if there is none.
     """
@@ -129,6 +130,7 @@ class LaunchRequest:
     disk: int | None = None
     max_price: Decimal | None = None
     owner: str = ""
+    store: str = ""
     deadline: datetime | None = None
 
 

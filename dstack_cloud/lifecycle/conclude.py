@@ -66,6 +66,8 @@ def say_end(tools: Tools, run: str, end: Mapping[str, Any]) -> None:
     took = f" after {format_duration(seconds)}" if seconds is not None else ""
     if end["state"] == "done":
         tools.report.done("done", words + took)
+    elif end.get("retry") and end.get("message"):
+        tools.report.warn("interrupted", f"{end['message']}{took}")
     else:
         message = f": {end['message']}" if end.get("message") else ""
         tools.report.warn(str(end["state"]), words + took + message)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from dstack_cloud import retry
 from dstack_cloud.clouds.base import (
     LaunchAnswer,
     LaunchRequest,
@@ -27,7 +28,7 @@ from dstack_cloud.machine.user_data import provision_script, user_data
 from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState, move, settle
-from dstack_cloud.units import format_price, format_time, utc_now
+from dstack_cloud.units import format_price, format_time, parse_time, utc_now
 
 # A boot, a pull and a last sync on top of what the job itself may take: past this, the machine is
 # wrong to be there at all.
@@ -150,7 +151,10 @@ def _first_machine(
 
 
 def _patience(record: RunRecord) -> Patience:
-    return Patience(record.on_demand_after, record.wait)
+    wait = max(
+        record.wait, retry.patience(record.retry, parse_time(record.submitted_at), utc_now())
+    )
+    return Patience(record.on_demand_after, wait)
 
 
 def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: MachineImage) -> bytes:

@@ -80,8 +80,8 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
             "artifacts": tuple(data["artifacts"]),
             "secrets": tuple(data["secrets"]),
             "max_cost": Decimal(limit) if limit is not None else None,
-            "private": tuple(data["private"]),
-            "retry": retries.from_json(data["retry"]),
+            "private": tuple(data.get("private", ())),
+            "retry": retries.from_json(data.get("retry")),
         }
     )
 

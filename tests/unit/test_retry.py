@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dstack_cloud.retry import PICK_UP, Retry, as_json, default, follows, from_json, given_up
+from dstack_cloud.retry import (
+    PICK_UP,
+    Retry,
+    as_json,
+    default,
+    follows,
+    from_json,
+    given_up,
+    patience,
+)
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -54,6 +63,20 @@ def test_a_run_that_waits_is_given_up_in_the_end(
 ) -> None:
     ended = BEGIN + timedelta(minutes=30)
     assert given_up(rule, end, BEGIN, ended, BEGIN + after) is expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds"),
+    [
+        (None, 0),
+        (RULE, 0),
+        (Retry(("no-capacity",), within=3600), 1800),
+        (Retry(("no-capacity",), within=60), 0),
+        (Retry(("no-capacity",)), PICK_UP.total_seconds()),
+    ],
+)
+def test_how_long_to_ask_for_a_machine(rule: Retry | None, seconds: int) -> None:
+    assert patience(rule, BEGIN, BEGIN + timedelta(minutes=30)) == seconds
 
 
 @pytest.mark.parametrize("rule", [None, RULE, Retry(("interruption",))])

@@ -113,7 +113,7 @@ def _rules(ec2: Any, region: str, group: str) -> Iterator[Check]:
 def _ending(ec2: Any, region: str) -> Iterator[Check]:
     name = "ec2:TerminateInstances"
     try:
-        alive = machines.listing(ec2, region, Reach())
+        alive = machines.listing(ec2, region, Reach(), None)
     except DstackError as error:
         yield Check(name, None, error.message, error.hint)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 
 from dstack_cloud.clouds.aws import leftovers, machines, network, quotas
@@ -120,6 +121,7 @@ class AwsCloud:
         prepared = self._prepared.pop(region, None)
         if prepared is None or not prepared.serves(recipes):
             prepared = prepare(self.sessions, self.settings, self.pool, region, recipes)
+        request = replace(request, store=self.settings.store_url or "")
         return self._launcher.launch(request, groups, prepared)
 
     def machine(self, region: str, machine_id: str) -> Machine | None:
@@ -127,8 +129,9 @@ class AwsCloud:
         return machines.describe(self.sessions.ec2(region), region, machine_id, self._reach)
 
     def machines(self, region: str, run: str | None = None) -> list[Machine]:
-        """All machines that carry our tags (of one run, if named) and are not gone."""
-        return machines.listing(self.sessions.ec2(region), region, self._reach, run)
+        """All machines of our store's runs (of one run, if named) that are not gone."""
+        ec2 = self.sessions.ec2(region)
+        return machines.listing(ec2, region, self._reach, self.settings.store_url, run)
 
     def terminate(self, region: str, ids: Iterable[str]) -> None:
         """End the machines; harmless when they are gone already."""
@@ -147,7 +150,8 @@ class AwsCloud:
 
     def leftovers(self, region: str) -> list[Leftover]:
         """Machines, launch templates, and (where no machine is) SSH rules that we made."""
-        return leftovers.listing(self.sessions.ec2(region), region, self._reach)
+        ec2 = self.sessions.ec2(region)
+        return leftovers.listing(ec2, region, self._reach, self.settings.store_url)
 
     def remove(self, leftover: Leftover) -> None:
         """Remove one leftover; harmless when it is gone already."""

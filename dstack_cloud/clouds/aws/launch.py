@@ -166,7 +166,9 @@ class Launcher:
     def _replayed(self, ec2: Any, request: LaunchRequest, error: Replayed) -> LaunchAnswer:
         """The machine that the first use of the token launched."""
         region = request.offers[0].region
-        for machine in machines.listing(ec2, region, self._reach, request.run):
+        for machine in machines.listing(
+            ec2, region, self._reach, request.store or None, request.run
+        ):
             if machine.attempt == request.attempt:
                 return LaunchAnswer(machine)
         raise InputError(

@@ -8,19 +8,19 @@ from dstack_cloud.clouds.aws import machines, network
 from dstack_cloud.clouds.aws.errors import translated
 from dstack_cloud.clouds.aws.fleet import delete_template
 from dstack_cloud.clouds.aws.machines import Reach
-from dstack_cloud.clouds.aws.names import OWNER, RUN, as_dict, attempt_in
+from dstack_cloud.clouds.aws.names import RUN, as_dict, attempt_in, of_store
 from dstack_cloud.clouds.base import Leftover
 from dstack_cloud.errors import InternalError
 
 MACHINE, TEMPLATE, RULE = "machine", "launch-template", "ssh-rule"
 
 
-def listing(ec2: Any, region: str, reach: Reach) -> list[Leftover]:
-    """Machines, launch templates and SSH rules of ours in the region.
+def listing(ec2: Any, region: str, reach: Reach, store: str | None) -> list[Leftover]:
+    """Machines, launch templates and SSH rules of a store's runs in the region.
 
-    A rule belongs to no run: it counts as left only where no machine of ours is.
+    A rule belongs to no run and no store: it counts as left only where no machine of any is.
     """
-    alive = machines.listing(ec2, region, reach)
+    alive = machines.listing(ec2, region, reach, store)
     found = [
         Leftover(
             "aws",
@@ -33,8 +33,8 @@ def listing(ec2: Any, region: str, reach: Reach) -> list[Leftover]:
         )
         for machine in alive
     ]
-    found += _templates(ec2, region)
-    if not alive:
+    found += _templates(ec2, region, store)
+    if not machines.listing(ec2, region, reach, None):
         found += [
             Leftover("aws", region, RULE, f"{group} {cidr}", detail=description)
             for group, cidr, description in network.ssh_rules(ec2, region)
@@ -42,10 +42,9 @@ def listing(ec2: Any, region: str, reach: Reach) -> list[Leftover]:
     return found
 
 
-def _templates(ec2: Any, region: str) -> list[Leftover]:
-    filters = [{"Name": "tag-key", "Values": [OWNER]}]
+def _templates(ec2: Any, region: str, store: str | None) -> list[Leftover]:
     with translated("listing the launch templates", region):
-        pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=filters)
+        pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=of_store(store))
         templates = [template for page in pages for template in page["LaunchTemplates"]]
     found = []
     for template in templates:

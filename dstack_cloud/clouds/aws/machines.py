@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
-from dstack_cloud.clouds.aws.names import OWNER, RUN, as_dict, attempt_in
+from dstack_cloud.clouds.aws.names import RUN, as_dict, attempt_in, of_store
 from dstack_cloud.clouds.base import Machine, MachineState
 
 _STATES = {
@@ -80,10 +80,13 @@ def describe(ec2: Any, region: str, machine_id: str, reach: Reach) -> Machine | 
     return None
 
 
-def listing(ec2: Any, region: str, reach: Reach, run: str | None = None) -> list[Machine]:
-    """All machines with our tag (of one run, if named) that are not gone."""
+def listing(
+    ec2: Any, region: str, reach: Reach, store: str | None, run: str | None = None
+) -> list[Machine]:
+    """All machines of a store's runs (of one run, if named; None: of every store) that are not
+    gone."""
     filters = [
-        {"Name": "tag-key", "Values": [OWNER]},
+        *of_store(store),
         {"Name": "instance-state-name", "Values": _ALIVE},
     ]
     if run is not None:

@@ -11,6 +11,7 @@ from dstack_cloud.clouds.base import LaunchRequest
 from dstack_cloud.units import format_time
 
 OWNER = "dstack-cloud"
+STORE = "dstack-cloud:store"
 RUN = "dstack-cloud:run"
 ATTEMPT = "dstack-cloud:attempt"
 DEADLINE = "dstack-cloud:deadline"
@@ -25,6 +26,8 @@ def launch_tags(request: LaunchRequest) -> dict[str, str]:
         ATTEMPT: str(request.attempt),
         "Name": f"{request.run}-{request.attempt}",
     }
+    if request.store:
+        tags[STORE] = request.store
     if request.deadline is not None:
         tags[DEADLINE] = format_time(request.deadline)
     return tags
@@ -38,6 +41,13 @@ def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
 def as_dict(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
     """Tags in the shape that EC2 gives, as a dict."""
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def of_store(store: str | None) -> list[dict[str, Any]]:
+    """The filter for what belongs to runs of a store; of every store for None."""
+    if store is None:
+        return [{"Name": "tag-key", "Values": [OWNER]}]
+    return [{"Name": f"tag:{STORE}", "Values": [store]}]
 
 
 def attempt_in(tags: Mapping[str, str]) -> int | None:

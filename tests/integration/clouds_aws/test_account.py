@@ -171,6 +171,7 @@ def test_leftovers_and_their_removal(aws: Aws, cloud: AwsCloud, new: Any) -> Non
                 "ResourceType": "launch-template",
                 "Tags": [
                     {"Key": "dstack-cloud", "Value": "ada@host"},
+                    {"Key": "dstack-cloud:store", "Value": f"s3://{STORE}"},
                     {"Key": "dstack-cloud:run", "Value": "train-9"},
                     {"Key": "dstack-cloud:attempt", "Value": "3"},
                 ],
@@ -195,3 +196,17 @@ def test_leftovers_and_their_removal(aws: Aws, cloud: AwsCloud, new: Any) -> Non
     for one in [*found.values(), *rest, *rest]:
         cloud.remove(one)
     assert cloud.leftovers("us-east-1") == []
+
+
+def test_runs_of_another_store_are_not_ours(aws: Aws, cloud: AwsCloud, new: Any) -> None:
+    """Two teams of one account may both have a train-1: neither may clear the other's machine."""
+    asked = new.request()
+    machine = cloud.launch(asked).machine
+    assert machine is not None
+    other = AwsCloud(store_url="s3://another-bucket")
+    assert other.machines("us-east-1", asked.run) == []
+    # The SSH rule, too, serves the machine that is there.
+    assert other.leftovers("us-east-1") == []
+    assert [one.id for one in cloud.machines("us-east-1", asked.run)] == [machine.id]
+    assert {one.kind for one in cloud.leftovers("us-east-1")} == {"machine"}
+    other.close()

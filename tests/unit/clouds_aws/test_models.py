@@ -38,6 +38,7 @@ def test_a_shape_that_refers_to_itself_is_kept_once() -> None:
 
 
 def test_a_client_is_lean_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     sessions = Sessions()
