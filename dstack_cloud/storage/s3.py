@@ -148,6 +148,9 @@ class S3Service:
     def _connect(self, bulk: bool) -> S3Store:
         from datetime import timedelta
 
+        # The package first: it imports its own parts before it is whole, and a thread that finds
+        # `obstore.store` there does not wait for the rest.
+        import obstore  # noqa: F401
         from obstore.store import S3Store
 
         config: S3Config = {"region": self.region}
