@@ -81,6 +81,7 @@ def test_runs(local: Project, image: str) -> None:
     holds("cost", local.json("cost", "train-1"), "runs")
     ps = local.json("ps", "--all")
     holds("ps", ps, "runs")
+    holds("cost", local.json("cost"), "runs")
     assert [row["state"] for row in ps["runs"]] == ["done", "stopped"]
 
 
