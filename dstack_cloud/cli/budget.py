@@ -18,9 +18,16 @@ def offer_rates(offer: Offer, disk: int | None, public: bool) -> Rates:
 
 
 def budget_line(
-    budget: Decimal, offer: Offer, hourly: Rates, refuse: Callable[[str, str], InputError]
+    budget: Decimal,
+    offer: Offer,
+    hourly: Rates,
+    exact: bool,
+    refuse: Callable[[str, str], InputError],
 ) -> str | None:
     """How long the budget lasts on an offer, in words; None for a machine that costs nothing.
+
+    ``exact`` is False where the disk is not named: it is then larger by the image, whose size only
+    the launch finds out.
 
     ``refuse`` makes an InputError of message and hint, at the budget's place in the file. Raises
     it for a budget that nothing can be had for, or that could not be kept.
@@ -42,8 +49,9 @@ def budget_line(
     seconds = seconds_for(budget, price)
     if seconds is None:
         return None
+    lasts = f"{'' if exact else 'up to '}{format_duration(seconds)}"
     return (
-        f"budget {format_cost(budget)} lasts {format_duration(seconds)} at {format_price(price)} "
+        f"budget {format_cost(budget)} lasts {lasts} at {format_price(price)} "
         f"$/h (machine {format_price(hourly.machine)}, disk {format_price(hourly.disk)}, "
         f"address {format_price(hourly.address)})"
     )

@@ -38,7 +38,7 @@ class Limits:
             return None
         public = config.aws.public_ip if config.aws else True
         hourly = offer_rates(first, request.disk, public)
-        return budget_line(self.max_cost, first, hourly, self.refuse)
+        return budget_line(self.max_cost, first, hourly, bool(request.disk), self.refuse)
 
 
 def limits_of(

@@ -196,6 +196,8 @@ def test_how_long_a_budget_lasts(cloud: Emulator, project: Project) -> None:
     assert hourly == pytest.approx(machine + disk + address, abs=0.002)
     hours, minutes = int(words[words.index("h") - 1]), int(words[words.index("m") - 1])
     assert hours + minutes / 60 == pytest.approx(5 / hourly, rel=0.01)
+    unnamed = project.cli("run", "train", "--dry-run", "--max-cost", "5").stderr
+    assert "budget 5.00 $ lasts up to" in unnamed
 
 
 MONEY = ("machine", "disk", "address")
