@@ -102,6 +102,9 @@ def run(
         code = ahead(partial(store_code, tools.store, workflows.root))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_after is not None)
     budget = limits.check_budget(config, request, plan.offers[0])
+    if tools:
+        # For the launch, while the user reads the plan.
+        wiring.ask_ahead(tools.cloud, plan.offers)
     if not as_json:
         slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
         _show(chosen, request, spec.image, plan, slow, budget)
@@ -111,8 +114,6 @@ def run(
 
             render.print_json(plan_json(plan))
         return 0
-    # While the user reads the plan.
-    wiring.ask_ahead(tools.cloud, plan.offers)
     _confirm(yes)
 
     stored = code() if code else store_code(tools.store, workflows.root)

@@ -55,16 +55,19 @@ while :; do
 done
 """
 
-# A pull that fails once the engine answers is the agent's to report: it asks again by itself.
+# A pull that fails once the engine is there is the agent's to report: it asks again by itself.
+# Where the socket is systemd's, the pull waits in it for an engine that still starts.
 _PREPULL = """\
 #!/bin/sh
 tries=0
 while [ "$tries" -lt 3 ]; do
-    if docker info >/dev/null 2>&1; then
+    if [ -S /var/run/docker.sock ]; then
         docker pull --quiet "$1" && exit 0
         tries=$((tries + 1))
+        sleep 1
+    else
+        sleep 0.2
     fi
-    sleep 1
 done
 """
 

@@ -59,7 +59,7 @@ class AwsCloud:
         self.sessions = sessions or Sessions(profile)
         self._reach = Reach(public_ip, jump_host)
         self._prepared: dict[str, Prepared] = {}
-        self._known_limits: dict[str, quotas.Limits] = {}
+        self._known_limits: dict[str, dict[tuple[str, bool], int | None]] = {}
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
@@ -90,21 +90,26 @@ class AwsCloud:
         """
         found: dict[Offer, str] = {}
         for region in dict.fromkeys(offer.region for offer in offers):
-            limits = self._limits(region)
-            for offer in offers:
-                reason = quotas.allowed(offer, limits) if offer.region == region else None
+            there = [offer for offer in offers if offer.region == region]
+            limits = self._limits(region, quotas.needed(there))
+            for offer in there:
+                reason = quotas.allowed(offer, limits)
                 if reason is not None:
                     found[offer] = reason
         return found
 
-    def _limits(self, region: str) -> quotas.Limits:
-        if region not in self._known_limits:
+    def _limits(self, region: str, which: set[tuple[str, bool]]) -> quotas.Limits:
+        known = self._known_limits.setdefault(region, {})
+        asked = [key for key in which if key not in known]
+        if asked:
             try:
                 client = self.sessions.client("service-quotas", region)
-                self._known_limits[region] = quotas.vcpu_limits(client, region, self.pool)
+                limits = quotas.vcpu_limits(client, region, self.pool, asked)
             except DstackError:
-                self._known_limits[region] = {}
-        return self._known_limits[region]
+                limits = {}
+            # What was not told is not asked again.
+            known |= {key: limits.get(key) for key in asked}
+        return {key: value for key, value in known.items() if value is not None}
 
     def launch(self, request: LaunchRequest) -> LaunchAnswer:
         """Ask once for one machine across the request's offers and their zones.

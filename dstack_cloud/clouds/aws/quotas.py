@@ -7,7 +7,7 @@ Quotas console (service ``ec2``). Which families a quota counts is in its name t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -43,7 +43,15 @@ def family_group(machine: str) -> str | None:
     return P if family == "p" else None
 
 
-def vcpu_limits(client: Any, region: str, pool: Executor) -> dict[tuple[str, bool], int]:
+def needed(offers: Iterable[Offer]) -> set[tuple[str, bool]]:
+    """Which limits the offers are held against."""
+    kinds = {(family_group(offer.machine), offer.spot) for offer in offers}
+    return {(group, spot) for group, spot in kinds if group is not None}
+
+
+def vcpu_limits(
+    client: Any, region: str, pool: Executor, which: Iterable[tuple[str, bool]] = tuple(CODES)
+) -> dict[tuple[str, bool], int]:
     """The limits of a region, all asked at once; ``client`` is that of Service Quotas.
 
     A quota that Service Quotas does not tell is left out. Raises PermissionDeniedError and the
@@ -61,8 +69,9 @@ def vcpu_limits(client: Any, region: str, pool: Executor) -> dict[tuple[str, boo
                 raise
         return int(answer["Quota"]["Value"])
 
-    values = pool.map(read, CODES.values())
-    return {key: value for key, value in zip(CODES, values, strict=True) if value is not None}
+    keys = list(which)
+    values = pool.map(read, [CODES[key] for key in keys])
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
 def allowed(offer: Offer, limits: Limits) -> str | None:
