@@ -4,7 +4,7 @@
              public_ip: true, jump_host: "[user@]host[:port]", role: INSTANCE_PROFILE}
     gcp:    {store: gs://NAME, regions: [], image, project, network}
     local:  {store: FOLDER, image}
-    timers: {no_job: 10m, heartbeat: 2m}
+    timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m}
 
 The file is ``$DSTACK_CLOUD_CONFIG``, else ``~/.config/dstack-cloud/config.yaml``. One that is not
 there is an empty one: the local cloud needs none.
@@ -63,10 +63,12 @@ class LocalConfig:
 
 @dataclass(frozen=True)
 class Timers:
-    """Seconds after which a machine ends itself: without a job, without a sign of its agent."""
+    """Seconds after which a machine ends itself: without a job, without a sign of its agent, with
+    an image that is being pulled and makes no progress."""
 
     no_job: int = 600
     heartbeat: int = 120
+    pull_stall: int = 300
 
 
 @dataclass(frozen=True)

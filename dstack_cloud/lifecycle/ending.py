@@ -17,6 +17,7 @@ _REASONS: dict[str, type[DstackError]] = {
     "max_duration": errors.LimitReachedError,
     "max_cost": errors.CostLimitError,
     "image": errors.InputError,
+    "registry": errors.UnreachableError,
     "disk": errors.InputError,
     "setup": errors.TryAgainError,
     "machine-lost": errors.MachineLostError,

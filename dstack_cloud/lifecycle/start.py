@@ -98,7 +98,7 @@ def job(
         max_cost=None if left is None else str(left),
         price=None if price is None else f"{price:f}",
         grace=record.grace,
-        timers=Timers(heartbeat=tools.timers.heartbeat),
+        timers=Timers(heartbeat=tools.timers.heartbeat, pull_stall=tools.timers.pull_stall),
         ec2_endpoint=tools.endpoints.get("ec2"),
         clients=[tools.reach.public_key()],
         user=machine.user,

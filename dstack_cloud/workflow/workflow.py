@@ -15,6 +15,7 @@ from dstack_cloud.resources import ResourceRequest
 from dstack_cloud.retry import Retry
 from dstack_cloud.spec import WORKING_DIR, ArtifactSpec, ContainerSpec, ProviderContext
 from dstack_cloud.workflow import variables
+from dstack_cloud.workflow.image import problem_of
 from dstack_cloud.workflow.models import Common, Resources
 from dstack_cloud.workflow.problems import combined
 from dstack_cloud.workflow.providers import MODULES, Provider
@@ -196,6 +197,11 @@ class Workflow:
             spec = provider.container(properties, context)
         except InputError as error:
             raise self._error(error.message, hint=error.hint) from None
+        wrong = problem_of(spec.image)
+        if wrong is not None:
+            raise self._error(
+                wrong, ("image",), hint="write it like ubuntu:24.04 or ghcr.io/owner/name:tag"
+            )
         where = f"{WORKING_DIR}/{common.working_dir or '.'}".removesuffix("/.")
         return replace(
             spec,

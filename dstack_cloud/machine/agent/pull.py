@@ -45,7 +45,7 @@ def failure_of(image: str, message: str) -> tuple[Failure, bool]:
         ), False
     if "toomanyrequests" in text or "rate limit" in text:
         return Failure(
-            "image",
+            "registry",
             f"the registry limits pulls of {image}: {message}",
             "wait, or use a copy of the image in a registry of your own",
         ), False
@@ -75,9 +75,9 @@ def failure_of(image: str, message: str) -> tuple[Failure, bool]:
         ), False
     if any(words in text for words in _UNREACHABLE):
         return Failure(
-            "image",
+            "registry",
             f"the registry of {image} cannot be reached: {message}",
-            "check the image's name and the machine's way to the internet",
+            "check the registry in the image's name, and the machines' way to it; else try again",
         ), True
     return Failure("image", f"the image {image} cannot be pulled: {message}"), True
 
@@ -137,8 +137,12 @@ def ensure_image(
     report: Callable[[int], None],
 ) -> None:
     """Have the image on the machine. Raises Failure, or Interrupted."""
-    if engine.image(image) is not None:
-        return
+    try:
+        if engine.image(image) is not None:
+            return
+    except EngineError as error:
+        # A name that is none is refused even when it is only looked for.
+        raise failure_of(image, error.message)[0] from error
     if not may_pull:
         raise Failure("image", f"the image {image} is not on this machine")
     for attempt in range(1, _TRIES + 1):
@@ -153,9 +157,10 @@ def ensure_image(
             return
         except TimeoutError:
             raise Failure(
-                "image",
+                "registry",
                 f"the pull of {image} made no progress for {stall:g} seconds",
-                "try again; or use an image from a registry that is nearer to the machine",
+                "try again; or use a registry that is nearer to the machine, or raise "
+                "timers.pull_stall in the configuration",
             ) from None
         except EngineError as error:
             failure, passing = failure_of(image, error.message)

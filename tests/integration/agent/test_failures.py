@@ -87,7 +87,7 @@ def test_a_registry_that_cannot_be_reached(host: Host) -> None:
         _pull(host, f"127.0.0.1:{closed.getsockname()[1]}/nobody/nothing")
         host.start("echo never")
         end = host.end()
-    assert end.reason == "image"
+    assert end.reason == "registry"
     assert end.message is not None
     assert end.message.startswith(f"the registry of {host.image} cannot be reached: ")
 
@@ -97,7 +97,7 @@ def test_a_pull_that_stalls(host: Host) -> None:
         _pull(host, f"{address}/nobody/slow:1")
         host.start("echo never", timers=Timers(pull_stall=2))
         end = host.end()
-    assert end.reason == "image"
+    assert end.reason == "registry"
     assert end.message == f"the pull of {host.image} made no progress for 2 seconds"
 
 

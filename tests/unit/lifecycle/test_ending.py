@@ -32,6 +32,7 @@ def end(state: str, reason: str, code: int | None, **more: Any) -> dict[str, Any
         (end("stopped", "stopped", 143), 143, None),
         (end("failed", "max_duration", 143), 124, "limit"),
         (end("failed", "image", None, message="no such image"), 2, "input"),
+        (end("failed", "registry", None, message="no answer"), 75, "unreachable"),
         (end("lost", "machine-lost", None), 74, "machine-lost"),
         (
             end("done", "exited", 0, artifacts=[{**STORED, "stored": False, "error": "403"}]),
