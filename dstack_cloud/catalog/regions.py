@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from dstack_cloud.catalog import snapshot
 from dstack_cloud.errors import InputError
-from dstack_cloud.nearest import did_you_mean
+from dstack_cloud.nearest import nearest
 
 
 def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]]) -> None:
@@ -22,8 +22,10 @@ def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]])
     known = bundled.union(more())
     for name in strange:
         if name not in known:
+            close = nearest(name, sorted(known))
+            guess = f"; did you mean {', '.join(close)}?" if close else ""
             raise InputError(
-                f"{cloud} has no region '{name}'{did_you_mean(name, sorted(known))}",
+                f"{cloud} has no region '{name}'{guess}",
                 f"correct --region, the setting {cloud}.regions or AWS_DEFAULT_REGION; a region "
                 "that is newer than the installed botocore is known after: pip install -U botocore",
             )

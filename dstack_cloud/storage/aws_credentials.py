@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from dstack_cloud.errors import CredentialsError, DstackError, InputError, UnreachableError
+from dstack_cloud.errors import CredentialsError, DstackError, UnreachableError
 from dstack_cloud.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def find(profile: str | None) -> Credentials:
     except ProfileNotFound:
         name = profile or str(session.profile)
         known = session.available_profiles
-        raise InputError(
+        raise CredentialsError(
             f"there is no AWS profile '{name}'{did_you_mean(name, known)}",
             f"profiles here: {', '.join(known) or 'none'}",
         ) from None

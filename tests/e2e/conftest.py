@@ -16,7 +16,7 @@ from support.local import containers, rows
 from moto_fixtures.machine import images
 
 # Before they are imported: what their assertions saw is told, as in a test.
-pytest.register_assert_rewrite("support.kill_cases", "support.lane", "support.warm")
+pytest.register_assert_rewrite("support.kill_cases", "support.lane", "support.refusals", "support.warm")
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +55,12 @@ def _emulator(name: str, home: str, *options: str) -> Iterator[Emulator]:
 def project(emulator: Emulator, tmp_path: Path) -> Project:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     return Project(tmp_path, emulator.environ)
+
+
+@pytest.fixture
+def stub_project(stub: Emulator, tmp_path: Path) -> Project:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    return Project(tmp_path, stub.environ)
 
 
 @pytest.fixture(scope="session")

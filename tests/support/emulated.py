@@ -10,11 +10,12 @@ import textwrap
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "dstack_cloud"]
@@ -44,6 +45,10 @@ class Emulator:
         request = urllib.request.Request(self._url(path), method="DELETE")
         with urllib.request.urlopen(request, timeout=60):
             pass
+
+    def actions(self, since: int = 0) -> list[str]:
+        """The actions that were asked for after a call."""
+        return [call["action"] for call in self.get(f"/_emulator/calls?since={since}")]
 
     def machines(self) -> list[dict[str, Any]]:
         """The machines that run or boot at this moment."""
@@ -77,6 +82,20 @@ class Project:
             timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
+
+    def but(self, *without: str, **values: str) -> Project:
+        """The same repository with other environment variables, or without some."""
+        kept = {key: value for key, value in self.environ.items() if key not in without}
+        return replace(self, environ={**kept, **values})
+
+    def configured(self, file: Path, **sections: dict[str, Any]) -> Project:
+        """The same with a configuration of its own: the present one, changed key by key."""
+        config = yaml.safe_load(Path(self.environ["DSTACK_CLOUD_CONFIG"]).read_text())
+        for name, values in sections.items():
+            config[name] = {**config.get(name, {}), **values}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(config))
+        return self.but(DSTACK_CLOUD_CONFIG=str(file))
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -100,8 +100,10 @@ def ours(error: Exception, doing: str, region: str | None = None) -> DstackError
                 words, "aws configure, aws sso login, or set AWS_PROFILE or aws.profile"
             )
     if "ProfileNotFound" in names:
+        name = getattr(error, "kwargs", {}).get("profile", "")
         return CredentialsError(
-            str(error).rstrip("."), "aws configure list-profiles shows the profiles there are"
+            f"there is no AWS profile '{name}'",
+            "aws configure list-profiles shows the profiles there are",
         )
     if names & _EXPIRED:
         return CredentialsError(f"the AWS sign-in has expired: {error}".rstrip("."), _LOGIN)

@@ -163,9 +163,9 @@ def test_nothing_found_is_told(bucket: Bucket, aws: Callable[..., None]) -> None
     assert bucket.asked == []
 
 
-def test_a_mistyped_profile_is_bad_input(bucket: Bucket, aws: Callable[..., None]) -> None:
+def test_a_mistyped_profile(bucket: Bucket, aws: Callable[..., None]) -> None:
     aws(config=f"[profile work]\n{keys('W')}")
-    with pytest.raises(InputError, match="no AWS profile 'wrok'; did you mean 'work'"):
+    with pytest.raises(CredentialsError, match="no AWS profile 'wrok'; did you mean 'work'"):
         read(bucket, "wrok")
 
 
