@@ -1,12 +1,14 @@
 """The cache: one SQLite file a cloud and account, made of the bundled snapshot when first used.
 
-Several processes may come at once: each makes the file under a name of its own and links it to
-its place, and the first wins. Where nothing can be written the catalog lives in memory.
+Several processes may come at once: one makes the file, under another name, and the others wait:
+a file that is replaced while one of them has it open can no longer be written to. Where nothing
+can be written the catalog lives in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import tempfile
@@ -39,8 +41,7 @@ def connect(cloud: str, account: str = "") -> sqlite3.Connection:
     database = _open(path, cloud)
     if database is None:
         try:
-            _make(path, cloud)
-            database = _open(path, cloud)
+            database = _made(path, cloud)
         except OSError:
             database = None
         except sqlite3.Error:
@@ -68,8 +69,15 @@ def _open(path: Path, cloud: str) -> sqlite3.Connection | None:
     return None
 
 
-def _make(path: Path, cloud: str) -> None:
+def _made(path: Path, cloud: str) -> sqlite3.Connection | None:
+    """The file's database, made anew unless another process has just done so."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{path}.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _open(path, cloud) or _make(path, cloud)
+
+
+def _make(path: Path, cloud: str) -> sqlite3.Connection | None:
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     os.close(handle)
     new = Path(name)
@@ -78,10 +86,7 @@ def _make(path: Path, cloud: str) -> None:
             # The file is nobody's until it is complete, and can be made again.
             database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
             schema.fill(database, cloud)
-        if path.exists():
-            os.replace(new, path)  # Another snapshot's, or damaged.
-        else:
-            with contextlib.suppress(FileExistsError):
-                os.link(new, path)
+        os.replace(new, path)
     finally:
         new.unlink(missing_ok=True)
+    return _open(path, cloud)
