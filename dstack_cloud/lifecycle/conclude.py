@@ -70,7 +70,9 @@ def say_end(tools: Tools, run: str, end: Mapping[str, Any]) -> None:
         tools.report.warn("interrupted", f"{end['message']}{took}")
     else:
         message = f": {end['message']}" if end.get("message") else ""
-        tools.report.warn(str(end["state"]), words + took + message)
+        # Where it is an error of its own, that is told last, its hint included.
+        hint = None if error_of(end) else end.get("hint")
+        tools.report.warn(str(end["state"]), words + took + message, hint)
     for item in end.get("artifacts") or ():
         if item["stored"]:
             files = "1 file" if item["files"] == 1 else f"{item['files']} files"

@@ -16,7 +16,9 @@ from support.local import containers, rows
 from moto_fixtures.machine import images
 
 # Before they are imported: what their assertions saw is told, as in a test.
-pytest.register_assert_rewrite("support.kill_cases", "support.lane", "support.refusals", "support.warm")
+pytest.register_assert_rewrite(
+    "support.kill_cases", "support.lane", "support.refusals", "support.warm"
+)
 
 
 @pytest.fixture(scope="session")

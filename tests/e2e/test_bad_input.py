@@ -122,7 +122,6 @@ def test_nobody_to_ask(stub: Emulator, stub_project: Project) -> None:
         ("aws: {store: s3://x, public_ip: maybe}\n", "1:33", "true or false"),
         ("timers: {no_job: soon}\n", "1:18", "write it like 30m"),
         ("aws: {store: s3://x, regions: [us-esat-1]}\n", "", "no region 'us-esat-1'"),
-        ("{}\n", "", "no cloud is configured"),
     ],
 )
 def test_mistakes_in_the_configuration(
