@@ -19,12 +19,12 @@ WORKFLOWS = """
       - name: train
         provider: bash
         artifacts: [{path: output, mount: true}]
-        resources: {gpu: T4, interruptible: true}
+        resources: {cpu: 2, memory: 4GB, interruptible: true}
         grace: 2s
         commands: [exec python3 train.py]
       - name: calm
         provider: bash
-        resources: {gpu: T4}
+        resources: {cpu: 2, memory: 4GB}
         commands: [exec python3 train.py]
 """
 TRAIN = Path(__file__).parent / "training" / "train.py"
