@@ -1,7 +1,8 @@
 """The configuration file: which clouds, which stores, which settings of the user's account.
 
     aws:    {store: s3://NAME, regions: [], image: AMI, profile, subnets: [], security_groups: [],
-             public_ip: true, jump_host: "[user@]host[:port]", role: INSTANCE_PROFILE}
+             public_ip: true, jump_host: "[user@]host[:port]", role: INSTANCE_PROFILE,
+             toolkit_repository: URL, toolkit_key: URL}
     gcp:    {store: gs://NAME, regions: [], image, project, network}
     local:  {store: FOLDER, image}
     timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m}
@@ -29,7 +30,9 @@ MACHINE_ROLE = "dstack-cloud-machine"
 
 @dataclass(frozen=True)
 class AwsConfig:
-    """``image`` is an AMI; ``role`` names the instance profile and role of the machines."""
+    """``image`` is an AMI; ``role`` names the instance profile and role of the machines;
+    ``toolkit_repository`` and ``toolkit_key`` are where the apt repository of NVIDIA's container
+    toolkit and its key are, for GPU machines that start from a stock image."""
 
     store: str | None = None
     regions: tuple[str, ...] = ()
@@ -40,6 +43,8 @@ class AwsConfig:
     public_ip: bool = True
     jump_host: str | None = None
     role: str = MACHINE_ROLE
+    toolkit_repository: str | None = None
+    toolkit_key: str | None = None
 
 
 @dataclass(frozen=True)

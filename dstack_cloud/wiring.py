@@ -175,6 +175,7 @@ def open_tools(config: Config, name: str, report: Reporter) -> Tools:
         timers=config.timers,
         owner=owner(),
         endpoints=_endpoints(name),
+        provisioning=_provisioning(config, name),
         store_region=None if local else regions(config, name)[0],
     )
 
@@ -214,6 +215,17 @@ def local_machines(config: Config) -> Path:
     named = os.environ.get("XDG_STATE_HOME", "")
     home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
     return home / "dstack-cloud" / "machines" / store
+
+
+def _provisioning(config: Config, name: str) -> dict[str, str]:
+    """Settings of the provisioning script, by the names that it knows."""
+    if name != "aws" or config.aws is None:
+        return {}
+    given = {
+        "NVIDIA_TOOLKIT_REPOSITORY": config.aws.toolkit_repository,
+        "NVIDIA_TOOLKIT_KEY": config.aws.toolkit_key,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:

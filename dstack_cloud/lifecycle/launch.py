@@ -167,6 +167,7 @@ def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: Machin
         heartbeat=tools.timers.heartbeat,
         prepull=record.container.image,
         provision=None if image.ready else provision_script(),
+        settings=tools.provisioning,
     )
 
 

@@ -35,8 +35,9 @@ class Reach(Protocol):
 class Tools:
     """One cloud, its store, the way onto its machines, and who is told.
 
-    ``endpoints`` are overrides of service addresses (``s3``, ``ec2``) that the machine must use,
-    too; ``store_region`` is where the bucket is, where that means anything.
+    ``provisioning`` are settings for the script that makes a stock image ready, by the names of
+    its environment; ``endpoints`` are overrides of service addresses (``s3``, ``ec2``) that the
+    machine must use, too; ``store_region`` is where the bucket is, where that means anything.
     """
 
     cloud: Cloud
@@ -46,4 +47,5 @@ class Tools:
     timers: Timers
     owner: str
     endpoints: dict[str, str | None]
+    provisioning: dict[str, str]
     store_region: str | None

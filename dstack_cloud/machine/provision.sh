@@ -109,8 +109,8 @@ install_driver() {
 install_toolkit() {
     if ! apt-cache show nvidia-container-toolkit >/dev/null 2>&1; then
         [ -n "${NVIDIA_TOOLKIT_REPOSITORY:-}" ] && [ -n "${NVIDIA_TOOLKIT_KEY:-}" ] ||
-            fail 'no apt source has nvidia-container-toolkit; set NVIDIA_TOOLKIT_REPOSITORY and' \
-                'NVIDIA_TOOLKIT_KEY (URLs), or use an image that has it'
+            fail 'no apt source has nvidia-container-toolkit; say in the configuration where NVIDIA' \
+                'publishes it (toolkit_repository and toolkit_key), or name an image that has it'
         have curl || install_packages curl
         have gpg || install_packages gpg
         keyring=/usr/share/keyrings/nvidia-container-toolkit.gpg

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import shlex
+from collections.abc import Mapping
 
 from dstack_cloud.clouds.base import MachineImage
 from dstack_cloud.errors import InternalError
@@ -95,7 +96,12 @@ def _heredoc(path: str, text: str) -> str:
 
 
 def _boot_script(
-    image: MachineImage, no_job: int, heartbeat: int, prepull: str | None, provision: str | None
+    image: MachineImage,
+    no_job: int,
+    heartbeat: int,
+    prepull: str | None,
+    provision: str | None,
+    settings: Mapping[str, str],
 ) -> str:
     """The one shell script that ``bootcmd`` runs."""
     deadman = (
@@ -118,7 +124,8 @@ def _boot_script(
             _heredoc("/run/dstack/make-ready.sh", _PROVISION.replace("@LOG@", PROVISION_LOG)),
             f"{_UNIT} --unit=dstack-provision {_AFTER_NETWORK}"
             f" --setenv=NVIDIA_DRIVER={image.driver or 'none'}"
-            " /bin/sh /run/dstack/make-ready.sh\n",
+            + "".join(f" --setenv={shlex.quote(f'{k}={v}')}" for k, v in settings.items())
+            + " /bin/sh /run/dstack/make-ready.sh\n",
         ]
     if prepull is not None:
         parts += [
@@ -145,9 +152,10 @@ def cloud_config(
     heartbeat: int,
     prepull: str | None = None,
     provision: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> str:
     """The cloud-config document, before compression; see `user_data`."""
-    boot = _boot_script(image, no_job, heartbeat, prepull, provision)
+    boot = _boot_script(image, no_job, heartbeat, prepull, provision, settings or {})
     return (
         "#cloud-config\n"
         "bootcmd:\n"
@@ -182,14 +190,15 @@ def user_data(
     heartbeat: int,
     prepull: str | None = None,
     provision: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> bytes:
     """User data for a machine that boots ``image``: gzipped cloud-config, at most 16 KB.
 
     ``no_job`` and ``heartbeat`` are seconds (see the dead-man timer above); ``prepull`` is the
     container image to pull at boot, ``provision`` the text of the provisioning script, used only
-    where the image isn't ready. The host's private key is the one secret in it, and is replaced
-    right after the first connection. Raises InternalError when the result is larger than what a
-    cloud accepts.
+    where the image isn't ready, ``settings`` more of its environment. The host's private key is
+    the one secret in it, and is replaced right after the first connection. Raises InternalError
+    when the result is larger than what a cloud accepts.
     """
     text = cloud_config(
         image,
@@ -200,6 +209,7 @@ def user_data(
         heartbeat=heartbeat,
         prepull=prepull,
         provision=provision,
+        settings=settings,
     )
     data = gzip.compress(text.encode(), compresslevel=9, mtime=0)
     if len(data) > MAX_SIZE:
