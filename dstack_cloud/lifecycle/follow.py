@@ -16,6 +16,7 @@ from typing import Any
 from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import TryAgainError, UnreachableError
 from dstack_cloud.lifecycle.connection import readmit
+from dstack_cloud.lifecycle.cut_off import Silence, take_over
 from dstack_cloud.lifecycle.frames import FrameParser
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.recover import reconcile
@@ -57,10 +58,11 @@ def follow(
     """Follow from ``offset`` (a byte of the log file) to the end; answers ``end.json``.
 
     ``session`` is used first if given, and closed. A machine that ended without a word is put on
-    record as lost. Raises what the cloud and the store raise; a passing error only once there was
-    nothing else for ten minutes.
+    record as lost; so is one that is cut off, where another attempt follows. Raises what the cloud
+    and the store raise; a passing error only once there was nothing else for ten minutes.
     """
     deadline = time.monotonic() + _PATIENCE_S
+    silence = Silence()
     while True:
         if session is not None:
             begun = time.monotonic()
@@ -68,6 +70,7 @@ def follow(
             if end is not None:
                 return end
             deadline = time.monotonic() + _PATIENCE_S
+            silence.broken()
             tools.report.working("reconnecting", target.machine.id)
             # One that breaks at once must not become a hammer.
             time.sleep(max(0.0, begun + _PAUSE_S - time.monotonic()))
@@ -79,6 +82,7 @@ def follow(
             session, target = _again(tools, target)
             if session is None:
                 offset = _from_store(tools, target, offset, watch)
+                take_over(tools, target.run, target.attempt, target.machine, silence)
             deadline = time.monotonic() + _PATIENCE_S
         except TryAgainError:
             if time.monotonic() > deadline:

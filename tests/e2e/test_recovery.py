@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 from support.emulated import Emulator, Project, wait_until
 
@@ -122,3 +123,24 @@ def test_a_run_that_asked_for_no_other_attempt_is_lost(
     wait_until("its loss is on record", lambda: project.state(run) == "lost")
     attached: subprocess.CompletedProcess[str] = project.cli("attach", run)
     assert attached.returncode == 74, attached.stderr
+
+
+def test_a_machine_that_is_cut_off_is_replaced_and_lets_go(
+    emulator: Emulator, project: Project, tmp_path: Path
+) -> None:
+    timers = {"no_job": "2m", "heartbeat": "15s"}
+    hasty = project.configured(tmp_path / "config" / "config.yaml", timers=timers)
+    hasty.workflows(COUNTS)
+    client = hasty.start("run", "counts", "-y")
+    run = wait_until(
+        "it runs",
+        lambda: [row["run"] for row in hasty.json("ps")["runs"] if row["state"] == "running"],
+    )[-1]
+    (old,) = emulator.machines()
+    emulator.post(f"/_emulator/machines/{old['id']}/partition", {"seconds": 60})
+    out, err = client.communicate(timeout=200)
+    assert client.returncode == 0, err
+    assert "is cut off" in err
+    assert out.endswith(SECOND)
+    assert _row(hasty, run)["attempt"] == 2
+    wait_until("the old one has ended, too", lambda: emulator.machines() == [])
