@@ -159,7 +159,7 @@ def _flush(cloud: Cloud) -> tuple[float, float]:
     while cloud.sizes(f"artifacts/{name}/") < total:
         if time.perf_counter() - begun > 180:
             raise RuntimeError("the artifacts did not arrive in time")
-        time.sleep(0.1)
+        time.sleep(0.5)
     ours = time.perf_counter() - begun
     say(f"notice to last byte {ours:.1f} s, plain rclone {peer:.1f} s")
     return ours, peer

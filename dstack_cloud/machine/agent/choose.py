@@ -33,7 +33,7 @@ _OPEN_LONG = 30.0
 # Bytes: files from here on have a lane of their own; a private copy is made up to here.
 LARGE = 64 << 20
 _MOST_COPIED = 256 << 20
-_FILES, _LARGE_FILES = 500, 4
+FILES, _LARGE_FILES = 500, 4
 _PIECE = 1 << 20
 
 
@@ -80,7 +80,7 @@ class Chooser:
         """What to copy now, in this lane; each is marked as busy. In a ``hurry`` closed files
         only, the newest first."""
         now = time.monotonic()
-        most = _LARGE_FILES if large else _FILES
+        most = _LARGE_FILES if large else FILES
         entries = self._pending.items()
         if hurry:
             entries.sort(key=lambda pair: -pair[1].last)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .artifacts import Found, Place, files, place, wanted
@@ -23,7 +24,7 @@ from .upload import Item, Uploader
 PATIENCE = 900.0
 # A refusal is believed after so many tries.
 _TRIES = 3
-_MOST, _NAMED = 20_000, 5
+_MOST, _NAMED = 5000, 5
 _TOO_LATE = "there was no time left for them before the machine is taken away"
 
 
@@ -77,16 +78,17 @@ class Final:
         return self._control.late or self._control.without_grace
 
     def _fresh(self) -> list[tuple[Place, Found]]:
-        """What is not in the store yet, the newest first."""
-        fresh: list[tuple[Place, Found]] = []
+        """The newest of what is not in the store yet."""
+        return heapq.nlargest(_MOST, self._all_fresh(), key=lambda pair: pair[1].changed)
+
+    def _all_fresh(self) -> Iterator[tuple[Place, Found]]:
         for where in self._places:
             try:
                 for found in files(where, self._paths.workflow):
-                    if len(fresh) < _MOST and "\n" not in found.path and self._is_new(where, found):
-                        fresh.append((where, found))
+                    if "\n" not in found.path and self._is_new(where, found):
+                        yield where, found
             except OSError as error:
                 self._error = str(error)
-        return sorted(fresh, key=lambda pair: -pair[1].changed)
 
     def _is_new(self, where: Place, found: Found) -> bool:
         known = self._sync.stored.get(os.path.join(where.base, found.path))

@@ -30,7 +30,7 @@ class Entry:
 class Pending:
     """Thread-safe. Bounded: what is too much is left to a look at all files."""
 
-    limit = 20_000
+    limit = 8000
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
@@ -65,6 +65,10 @@ class Pending:
             if look:
                 self._look = False
             return look
+
+    @property
+    def full(self) -> bool:
+        return len(self._entries) >= self.limit
 
     def wait(self, seconds: float) -> None:
         """Until there is something new, or the time has passed."""

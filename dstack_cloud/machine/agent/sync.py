@@ -11,7 +11,7 @@ from typing import Any
 
 from .artifacts import Place, files, place, wanted
 from .changes import Changes, raise_limit
-from .choose import Chooser, Chosen
+from .choose import FILES, Chooser, Chosen
 from .control import Control
 from .errors import Interrupted, StoreError
 from .fence import fenced
@@ -118,7 +118,7 @@ class Sync:
                     return
                 if not busy:
                     self._idle()
-                elif not large and not self._hurry:
+                elif not large and not self._hurry and busy < FILES:
                     self._over.wait(max(0.0, _EVERY - (time.monotonic() - begun)))
 
         return work
@@ -150,12 +150,16 @@ class Sync:
                 # As long ago as its time says: what stands still need not wait again.
                 age = max(0.0, clock - found.changed / 1e9)
                 self.pending.add([path], moment - age)
+                if self.pending.full:
+                    # The rest when there is room for it.
+                    self.pending.look_again()
+                    return
         root = os.path.normpath(os.path.join(where.base, where.name))
         missing = (path for path in self.stored.below(root) if not os.path.lexists(path))
         self.pending.add(missing, moment)
 
-    def _round(self, uploader: Uploader, large: bool) -> bool:
-        """Copy what may be copied now; False when there was nothing."""
+    def _round(self, uploader: Uploader, large: bool) -> int:
+        """Copy what may be copied now; returns how many files that were."""
         chosen = self.chooser.choose(large, self._hurry)
         try:
             if chosen:
@@ -166,7 +170,7 @@ class Sync:
             for each in chosen:
                 self.chooser.drop(each)
         self._tell()
-        return bool(chosen)
+        return len(chosen)
 
     def _copy(self, uploader: Uploader, chosen: list[Chosen]) -> None:
         leases = [each.lease for each in chosen if each.lease is not None]

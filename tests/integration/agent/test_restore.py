@@ -52,6 +52,10 @@ def test_it_waits_for_the_end_of_the_attempt_before(host: Host) -> None:
     host.start("cat output/checkpoint", artifacts=ARTIFACTS, restore=True, attempt=2)
     follower = host.follow()
     follower.until(lambda: any(s["phase"] == "restoring" for s in follower.statuses))
+    seen = len(follower.statuses)
+    # Signs of life, some seconds apart: by now it would have begun.
+    follower.until(lambda: len(follower.statuses) > seen + 1)
+    assert not (host.root / "workflow/output").exists()
     put(host, OUTPUT + "checkpoint", b"the last word")
     host.put(FIRST_END, {"state": "lost", "reason": "machine-lost", "artifacts": []})
     follower.rest()
