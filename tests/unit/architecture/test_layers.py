@@ -14,8 +14,8 @@ LAYERS = [
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
     ["clouds.base", "storage.base", "catalog", "config", "config_save"],
-    ["resources", "spec"],
-    ["units", "nearest", "yaml_lines", "ahead"],
+    ["resources", "spec", "deadline"],
+    ["units", "nearest", "yaml_lines", "ahead", "availability"],
     ["errors"],
 ]
 LAYER_OF = {f"dstack_cloud.{name}": i for i, layer in enumerate(LAYERS) for name in layer}
