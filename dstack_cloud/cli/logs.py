@@ -21,7 +21,9 @@ def logs(
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
     from dstack_cloud.cli import render
-    from dstack_cloud.lifecycle.read_logs import print_logs
+    from dstack_cloud.cli.sync_words import sync_words
+    from dstack_cloud.lifecycle.read_logs import print_logs, sync_of
+    from dstack_cloud.units import utc_now
 
     tools = wiring.find_run(configuration.load(), run, render.QuietReporter())
     out = sys.stdout.buffer
@@ -31,3 +33,6 @@ def logs(
         out.flush()
 
     print_logs(tools, run, follow, timestamps, write)
+    behind = sync_of(tools, run)
+    if words := sync_words(behind, utc_now()):
+        render.say(f"artifacts: {words}")

@@ -51,7 +51,7 @@ def ps(
                 str(row["attempt"]),
                 "" if row["exit_code"] is None else str(row["exit_code"]),
                 row["cost"] or "",
-                _sync_words(row["sync"]),
+                _sync_words(row),
             )
             for row in rows
         ],
@@ -115,7 +115,13 @@ def _sync(status: Mapping[str, Any], end: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sync_words(sync: dict[str, Any]) -> str:
-    if sync["error"]:
-        return f"failing: {sync['error']}"
-    return f"{sync['behind']} B behind" if sync["behind"] else ""
+def _sync_words(row: dict[str, Any]) -> str:
+    """Of a run that has ended, only what is missing: the rest is history."""
+    from dstack_cloud.cli.sync_words import sync_words
+    from dstack_cloud.state.runs import RunState
+    from dstack_cloud.units import utc_now
+
+    sync = row["sync"]
+    if RunState(row["state"]).final and not sync["behind"] and not sync["error"]:
+        return ""
+    return sync_words(sync, utc_now())

@@ -12,7 +12,7 @@ from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.verdict import Verdict
 from dstack_cloud.ssh.base import ConnectionLostError, Session
-from dstack_cloud.state import logs
+from dstack_cloud.state import attempts, logs
 from dstack_cloud.state.cri import Line, Lines, Output
 
 _SILENCE_S = 10.0
@@ -37,6 +37,15 @@ def print_logs(
             reader.close()
             return
         time.sleep(_POLL_S)
+
+
+def sync_of(tools: Tools, run: str) -> Mapping[str, Any]:
+    """The agent's last word on the artifacts of a run that is live; nothing once it has ended."""
+    found = find(tools, run)
+    if found.end is not None or not found.attempt:
+        return {}
+    status = attempts.read_status(tools.store, run, found.attempt) or {}
+    return dict(status.get("sync") or {})
 
 
 class _Reader:

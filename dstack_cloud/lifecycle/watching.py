@@ -21,6 +21,7 @@ class Progress:
         self._phase: str | None = None
         self._told_image = False
         self._sync_error: str | None = None
+        self._sync_warning: str | None = None
 
     def status(self, status: Mapping[str, Any]) -> None:
         """The agent's status has changed."""
@@ -33,10 +34,14 @@ class Progress:
         elif phase != "running" and not self._open:
             self._report.working(phase, _words(detail.get("image", ""), detail.get("pulled_bytes")))
         self._phase = phase
-        error = (status.get("sync") or {}).get("error")
+        sync = status.get("sync") or {}
+        error, warning = sync.get("error"), sync.get("warning")
         if error and error != self._sync_error:
             self._report.warn("sync", str(error), "artifacts are tried again until the end")
         self._sync_error = error
+        if warning and warning != self._sync_warning:
+            self._report.warn("sync", str(warning))
+        self._sync_warning = warning
 
     def log(self, data: bytes) -> None:
         """Bytes of the log file, in order."""
