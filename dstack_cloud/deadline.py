@@ -25,11 +25,12 @@ away. Here both are learned while the job runs:
 
 1. *What was seen.* Stays and absences of spot are mostly short and sometimes very long: the longer
    one has lasted, the longer it will. So they are counted by octaves of age: how many ended in an
-   octave, how many outlived it, how long they spent in it. Each octave begins with two lives at
-   rest on one half each (Laplace's rule); of an absence a third is added that outlived it, since
-   slack lost to hope cannot be bought back; and of Z zones, from which the steadiest is chosen, Z
-   outlive for one that ends, and one of the Z - 1 others is ready to take over in as many of Z
-   cases. Nothing else is assumed, and no constant is fitted to a trace.
+   octave, how many outlived it, how long they spent in it. Each octave starts from two
+   lives, one that ended and one that outlived it (Laplace's rule); of absences from a third that
+   outlived it, since slack lost to hope cannot be bought back; and of Z zones, from which the
+   steadiest is chosen, Z outlive for one that ends, and in Z - 1 of Z cases another is ready to
+   take over. No rate or length is assumed; how this prior was chosen and tested:
+   docs/decisions/deadline-policy.md.
 2. *What it is worth.* The octaves make spot a Markov chain: end, or grow into the next octave. The
    least expected cost of the rest as a function of work left, slack, age and what runs solves the
    Bellman equation, upwind on a grid of work and slack, which both only fall (Kushner & Dupuis,
