@@ -268,15 +268,25 @@ def save_config(config: Config) -> None:
 
 
 def find_run(config: Config, run: str, report: Reporter) -> Tools:
-    """The tools of the cloud whose store holds the run. Raises NotFoundError with near names."""
+    """The tools of the cloud whose store holds the run.
+
+    Raises NotFoundError with near names; where a store could not be read and no other has the
+    run, what that store raised.
+    """
     from dstack_cloud.state import keys
 
     names: list[str] = []
+    failed: DstackError | None = None
     for name in configured(config):
-        store = open_store_of(config, name)
-        if store.get(keys.run(run)) is not None:
-            return open_tools(config, name, report)
-        names += [info.key.rsplit("/", 1)[1] for info in store.list("index/")]
+        try:
+            store = open_store_of(config, name)
+            if store.get(keys.run(run)) is not None:
+                return open_tools(config, name, report)
+            names += [info.key.rsplit("/", 1)[1] for info in store.list("index/")]
+        except DstackError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
     raise NotFoundError(
         f"there is no run '{run}'{did_you_mean(run, names)}", "dstack-cloud ps --all lists them"
     )

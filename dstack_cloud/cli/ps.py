@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dstack_cloud.cli import options, render
+from dstack_cloud.errors import DstackError
 
 if TYPE_CHECKING:
     from dstack_cloud.lifecycle.tools import Tools
@@ -22,22 +23,38 @@ def ps(
         bool, typer.Option("--all", "-a", help="All ended runs, not just the latest ten.")
     ] = False,
     as_json: options.Json = False,
-) -> None:
-    """List the runs: state, attempt, exit code, cost."""
+) -> int:
+    """List the runs: state, attempt, exit code, cost.
+
+    A cloud that does not answer does not hide the runs of the others; its error decides the exit
+    code.
+    """
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
 
     config = configuration.load()
     rows: list[dict[str, Any]] = []
-    for name in wiring.configured(config):
-        tools = wiring.open_tools(config, name, render.QuietReporter())
-        rows += _rows(tools, None if everything else _ENDED_SHOWN)
+    failed: DstackError | None = None
+    names = wiring.configured(config)
+    for name in names:
+        try:
+            tools = wiring.open_tools(config, name, render.QuietReporter())
+            rows += _rows(tools, None if everything else _ENDED_SHOWN)
+        except DstackError as error:
+            if len(names) == 1:
+                raise
+            failed = error
+            render.print_error(error)
     if as_json:
         render.print_json({"runs": rows})
-        return
-    if not rows:
+    elif rows:
+        _print(rows)
+    elif failed is None:
         render.say("no runs yet")
-        return
+    return failed.exit_code if failed else 0
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
     # The same name may be taken in the store of each cloud.
     clouds = len({row["cloud"] for row in rows}) > 1
     render.print_table(
