@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dstack_cloud.config import Config, client_key, owner
-from dstack_cloud.errors import DstackError, InputError, NotFoundError, QuotaError
+from dstack_cloud.errors import DstackError, InputError, QuotaError
 from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.units import utc_now
 
@@ -265,31 +265,6 @@ def save_config(config: Config) -> None:
     from dstack_cloud.config_save import save
 
     save(config)
-
-
-def find_run(config: Config, run: str, report: Reporter) -> Tools:
-    """The tools of the cloud whose store holds the run.
-
-    Raises NotFoundError with near names; where a store could not be read and no other has the
-    run, what that store raised.
-    """
-    from dstack_cloud.state import keys
-
-    names: list[str] = []
-    failed: DstackError | None = None
-    for name in configured(config):
-        try:
-            store = open_store_of(config, name)
-            if store.get(keys.run(run)) is not None:
-                return open_tools(config, name, report)
-            names += [info.key.rsplit("/", 1)[1] for info in store.list("index/")]
-        except DstackError as error:
-            failed = failed or error
-    if failed is not None:
-        raise failed
-    raise NotFoundError(
-        f"there is no run '{run}'{did_you_mean(run, names)}", "dstack-cloud ps --all lists them"
-    )
 
 
 def catalog_access(config: Config, cloud: str) -> Access:

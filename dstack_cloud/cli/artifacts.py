@@ -19,11 +19,11 @@ def list_artifacts(
 ) -> None:
     """List the files of a run's artifacts."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.state.artifacts import list_artifacts as listing
+    from dstack_cloud.tools_of_run import tools_of_run
     from dstack_cloud.units import format_size, format_time
 
-    tools = wiring.find_run(configuration.load(), run, render.QuietReporter())
+    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
     files = list(listing(tools.store, run))
     if as_json:
         rows = [
@@ -47,12 +47,12 @@ def download(
 ) -> None:
     """Download a run's artifacts; a file is there whole or not at all."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.errors import NotFoundError
     from dstack_cloud.state.artifacts import download_artifacts
+    from dstack_cloud.tools_of_run import tools_of_run
     from dstack_cloud.units import format_size
 
-    tools = wiring.find_run(configuration.load(), run, render.QuietReporter())
+    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
     brought = download_artifacts(tools.store, run, output)
     if as_json:
         render.print_json(

@@ -16,17 +16,17 @@ def attach(
 ) -> int:
     """Follow a run: all of its log, its recovery, then its end, exit code and cost."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.cli.run import conclude
     from dstack_cloud.lifecycle import driver
     from dstack_cloud.lifecycle.going import Going, private_values
     from dstack_cloud.lifecycle.record import record_from_json
     from dstack_cloud.state.runs import read_run
+    from dstack_cloud.tools_of_run import tools_of_run
 
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     config = configuration.load()
-    tools = wiring.find_run(config, run, report)
+    tools = tools_of_run(config, run, report)
     record = record_from_json(read_run(tools.store, run))
     going = Going(record, Planner(config), lambda: private_values(record, os.environ))
     return conclude(driver.attach(tools, going), as_json)

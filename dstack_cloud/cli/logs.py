@@ -19,13 +19,13 @@ def logs(
 ) -> None:
     """Print a run's output, of all attempts in order."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.cli import render
     from dstack_cloud.cli.sync_words import sync_words
     from dstack_cloud.lifecycle.read_logs import print_logs, sync_of
+    from dstack_cloud.tools_of_run import tools_of_run
     from dstack_cloud.units import utc_now
 
-    tools = wiring.find_run(configuration.load(), run, render.QuietReporter())
+    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
     out = sys.stdout.buffer
 
     def write(data: bytes) -> None:

@@ -14,6 +14,7 @@ from dstack_cloud.lifecycle.bills import Moves, RunBill, bill_of
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.state.history import AttemptRecord, attempts_of_all
 from dstack_cloud.state.runs import RunRow, find_run, listing, read_run
+from dstack_cloud.tools_of_run import tools_of_run
 from dstack_cloud.units import parse_time, utc_now
 
 # The plan's types whose prices are asked for when a run is drawn: the first are what matters.
@@ -36,7 +37,7 @@ def read_bills(
     rows: list[tuple[RunRow, list[AttemptRecord]]] = []
     if runs:
         for run in runs:
-            store = wiring.find_run(config, run, render.QuietReporter()).store
+            store = tools_of_run(config, run, render.QuietReporter()).store
             rows.append((find_run(store, run), attempts_of_all(store, [run])[run]))
     else:
         for name in wiring.configured(config):
@@ -52,7 +53,7 @@ def read_bills(
 
 def submitted_at(config: Config, run: str) -> datetime:
     """When the run was submitted. Raises NotFoundError."""
-    store = wiring.find_run(config, run, render.QuietReporter()).store
+    store = tools_of_run(config, run, render.QuietReporter()).store
     return parse_time(str(read_run(store, run)["submitted_at"]))
 
 

@@ -23,11 +23,11 @@ def ssh(
     import tempfile
 
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.lifecycle.join import find, join
+    from dstack_cloud.tools_of_run import tools_of_run
 
     config = configuration.load()
-    tools = wiring.find_run(config, run, render.QuietReporter())
+    tools = tools_of_run(config, run, render.QuietReporter())
     found = find(tools, run)
     session, machine = join(tools, found)
     session.close()

@@ -18,11 +18,11 @@ def stop(
 ) -> None:
     """Stop a run: SIGTERM, its grace period, artifacts saved, machine ended."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
     from dstack_cloud.lifecycle.stop import stop_run
+    from dstack_cloud.tools_of_run import tools_of_run
 
     report = render.QuietReporter() if as_json else render.TerminalReporter()
-    tools = wiring.find_run(configuration.load(), run, report)
+    tools = tools_of_run(configuration.load(), run, report)
     state = stop_run(tools, run, abort)
     if as_json:
         render.print_json({"run": run, "state": state})

@@ -10,6 +10,7 @@ import pytest
 # for the module and for all in it; the longest one that fits counts.
 LAYERS = [
     ["cli", "__main__"],
+    ["tools_of_run"],
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
