@@ -54,9 +54,12 @@ def _emulator(name: str, home: str, *options: str) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def project(emulator: Emulator, tmp_path: Path) -> Project:
+def project(emulator: Emulator, tmp_path: Path) -> Iterator[Project]:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    return Project(tmp_path, emulator.environ)
+    yield Project(tmp_path, emulator.environ)
+    # What a test that failed has left must not fail the next one.
+    for machine in emulator.machines():
+        emulator.post(f"/_emulator/machines/{machine['id']}/kill")
 
 
 @pytest.fixture

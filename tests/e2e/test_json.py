@@ -112,7 +112,10 @@ def test_the_account(local: Project) -> None:
         holds("offers", offers, "offers")
         assert offers["rejections"]
         ec2 = aws.client("ec2")
-        tags = [{"Key": "dstack-cloud", "Value": "ada@host"}]
+        tags = [
+            {"Key": "dstack-cloud", "Value": "ada@host"},
+            {"Key": "dstack-cloud:store", "Value": f"s3://{STORE}"},
+        ]
         ec2.create_launch_template(
             LaunchTemplateName="dstack-cloud-lost-1-1-x",
             LaunchTemplateData={"InstanceType": "t3.micro"},

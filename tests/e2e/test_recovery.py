@@ -29,6 +29,15 @@ def _row(project: Project, run: str) -> dict[str, object]:
     return dict(row)
 
 
+def _running(project: Project) -> str:
+    """The name of the run whose container runs, once it does."""
+
+    def names() -> list[str]:
+        return [row["run"] for row in project.json("ps")["runs"] if row["state"] == "running"]
+
+    return str(wait_until("it runs", names)[0])
+
+
 def _started(project: Project, run: str, attempt: int = 1) -> None:
     wait_until(
         "the first line",
@@ -49,10 +58,7 @@ def _fleets(emulator: Emulator) -> int:
 def test_a_power_cut_under_the_eyes_of_a_client(emulator: Emulator, project: Project) -> None:
     project.workflows(COUNTS)
     client = project.start("run", "counts", "-y")
-    run = wait_until(
-        "the run is there", lambda: [r["run"] for r in project.json("ps")["runs"]][-1:]
-    )[0]
-    wait_until("it runs", lambda: project.state(run) == "running")
+    run = _running(project)
     _started(project, run)
     _cut_power(emulator)
     out, err = client.communicate(timeout=120)
@@ -132,10 +138,7 @@ def test_a_machine_that_is_cut_off_is_replaced_and_lets_go(
     hasty = project.configured(tmp_path / "config" / "config.yaml", timers=timers)
     hasty.workflows(COUNTS)
     client = hasty.start("run", "counts", "-y")
-    run = wait_until(
-        "it runs",
-        lambda: [row["run"] for row in hasty.json("ps")["runs"] if row["state"] == "running"],
-    )[-1]
+    run = _running(hasty)
     (old,) = emulator.machines()
     emulator.post(f"/_emulator/machines/{old['id']}/partition", {"seconds": 60})
     out, err = client.communicate(timeout=200)
