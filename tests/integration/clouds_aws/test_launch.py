@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.emulated_aws import Aws
+from support.emulated_aws import STORE, Aws
 
 from dstack_cloud import errors
 from dstack_cloud.clouds.aws.cloud import AwsCloud
@@ -63,6 +63,7 @@ def test_a_machine_with_all_that_protects_it(aws: Aws, cloud: AwsCloud, new: Any
     assert tags == {
         "Name": f"{asked.run}-1",
         "dstack-cloud": "ada@host",
+        "dstack-cloud:store": f"s3://{STORE}",
         "dstack-cloud:run": asked.run,
         "dstack-cloud:attempt": "1",
         "dstack-cloud:deadline": "2030-01-02T03:04:05.000Z",
