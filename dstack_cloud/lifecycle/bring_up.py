@@ -46,6 +46,10 @@ def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session
         return _others(tools, going.record.run, held.attempt)
     run, launched = going.record.run, held.launched
     try:
+        if held.attempt > 1 and attempts.read_end(tools.store, run, held.attempt) is not None:
+            # Called off while the cloud was asked: not worth a boot.
+            _end_machine(tools, launched)
+            return None
         session, launched = _connect(tools, launched)
         if attempts.read_end(tools.store, run, held.attempt) is not None:
             session.close()

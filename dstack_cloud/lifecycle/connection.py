@@ -11,8 +11,9 @@ from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ssh.base import Session
 
-# One try of this length, then a look at whether the machine still exists at all.
-_TRY_S = 20.0
+# One try of this length, then a look at whether the machine still exists at all: one that died
+# without a word must be told of within 15 s.
+_TRY_S = 10.0
 _ADDRESS_POLL_S = 0.2
 _GONE = (MachineState.GONE, MachineState.ENDING, MachineState.STOPPED)
 

@@ -19,6 +19,7 @@ from dstack_cloud.errors import (
 from dstack_cloud.lifecycle.again import Successor, launch_next
 from dstack_cloud.lifecycle.bring_up import Held, bring_up, end_of
 from dstack_cloud.lifecycle.conclude import Outcome, conclude, say_end
+from dstack_cloud.lifecycle.earlier import await_earlier
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.follow import Following, Watch, follow
 from dstack_cloud.lifecycle.going import Going
@@ -108,6 +109,7 @@ def _follow(
     successor = Successor(tools, going, target)
     watch = Watch(progress.log, successor.watching(progress.status))
     try:
+        await_earlier(tools, target.run, target.attempt)
         end = follow(tools, target, session, 0, watch)
     except KeyboardInterrupt:
         progress.close()

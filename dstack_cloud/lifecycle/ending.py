@@ -20,6 +20,7 @@ _REASONS: dict[str, type[DstackError]] = {
     "registry": errors.UnreachableError,
     "disk": errors.InputError,
     "setup": errors.TryAgainError,
+    "restore": errors.ArtifactsError,
     "machine-lost": errors.MachineLostError,
     "fenced": errors.TryAgainError,
     "interrupted": errors.TryAgainError,

@@ -22,13 +22,13 @@ from dstack_cloud.units import parse_time, utc_now
 def reconcile(tools: Tools, run: str) -> Verdict:
     """Read what is on record of the run and of its machines; mend the index where it is behind.
 
-    An attempt that was under notice when the next one was claimed is looked after, too: the next
-    one waits for its end.
+    Attempts that were under notice when the next one was claimed are looked after, too: it waits
+    for their ends.
     """
     record = record_from_json(read_run(tools.store, run))
     attempt = attempts.latest_attempt(tools.store, run)
-    if attempt > 1:
-        tell_if_lost(tools, record, attempt - 1)
+    for earlier in attempts.unended(tools.store, run, attempt):
+        tell_if_lost(tools, record, earlier)
     return tell_if_lost(tools, record, attempt, latest=True)
 
 

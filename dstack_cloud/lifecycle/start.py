@@ -16,7 +16,7 @@ from dstack_cloud.machine.job import ArtifactSpec, Job, Retry, StoreAccess, Time
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
 from dstack_cloud.ssh.base import Session
 from dstack_cloud.ssh.docker import run_argv
-from dstack_cloud.units import parse_time
+from dstack_cloud.units import parse_time, utc_now
 
 _START_S = 60.0
 
@@ -115,4 +115,4 @@ def _retry(record: RunRecord, attempt: int) -> Retry | None:
     if rule is None or (rule.attempts is not None and attempt >= rule.attempts):
         return None
     limit = retry.until(rule, parse_time(record.submitted_at))
-    return Retry(rule.on, limit.timestamp() if limit else None)
+    return Retry(rule.on, (limit - utc_now()).total_seconds() if limit else None)

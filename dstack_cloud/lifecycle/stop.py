@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.errors import DetachedError, NotFoundError, UnreachableError
@@ -24,7 +27,7 @@ _ABORT_S = 30.0
 
 
 def stop_run(tools: Tools, run: str, abort: bool) -> str:
-    """Ask for the stop and wait until the machine is gone; answers the state it ended in.
+    """Ask for the stop and wait until the run's machines are gone; answers the state it ended in.
 
     A run that has ended is left as it is. Raises NotFoundError for a run that is not there,
     UnreachableError when the agent does not react in time (the machine is then ended hard if
@@ -36,46 +39,68 @@ def stop_run(tools: Tools, run: str, abort: bool) -> str:
     if found.end is not None and not found.end.get("retry"):
         tools.report.done("stopped", f"{run} had ended already: {found.end['state']}")
         return str(found.end["state"])
-    begun = time.monotonic()
     stops.request_stop(tools.store, run, abort=abort, by=tools.owner)
-    if found.end is not None:
+    limit = _ABORT_S if abort else record.grace + _MARGIN_S
+    while True:
+        end = found.end or _see_ended(tools, found, limit, abort)
+        if not end.get("retry"):
+            break
         if stop_between(tools, run, found.attempt + 1):
             tools.report.done("stopped", f"{run} was between two attempts")
-            return str(RunState.STOPPED)
+            end = {"state": RunState.STOPPED}
+            break
         # A client was quicker: its attempt finds the word to stop.
         found = find(tools, run)
+    # One that was interrupted before may still be saving its work.
+    for earlier in attempts.unended(tools.store, run, max(1, found.attempt)):
+        _see_ended(tools, replace(found, attempt=earlier), limit, abort, latest=False)
+    if found.attempt > 1:
+        # Its agent called the run recovering, not knowing how the next attempt ended.
+        reconcile(tools, run)
+    return str(end["state"])
+
+
+def _see_ended(
+    tools: Tools, found: Found, limit: float, abort: bool, latest: bool = True
+) -> Mapping[str, Any]:
+    """Wait for an attempt's end, and see its machine gone; the end, which may become ours to
+    write."""
+    run, attempt = found.run, found.attempt
+    begun = time.monotonic()
     tools.report.working("stopping", "waiting for the machine to take note")
-    limit = _ABORT_S if abort else record.grace + _MARGIN_S
     while time.monotonic() - begun < limit:
-        end = attempts.read_end(tools.store, run, found.attempt) if found.attempt else None
+        end = attempts.read_end(tools.store, run, attempt) if attempt else None
         if end is not None:
-            break
-        machine = machine_of(tools, run, found.attempt) if found.attempt else None
+            return _ended(tools, run, attempt, end, time.monotonic() - begun)
+        machine = machine_of(tools, run, attempt) if attempt else None
         if machine is None or machine.state in (MachineState.GONE, MachineState.STOPPED):
-            return _without_machine(tools, found)
+            return _without_machine(tools, found, latest)
         time.sleep(_POLL_S)
-    else:
-        return _hard(tools, run, found, abort)
-    return _ended(tools, run, found.attempt, str(end["state"]), time.monotonic() - begun)
+    return _hard(tools, found, abort, latest)
 
 
-def _ended(tools: Tools, run: str, attempt: int, state: str, seconds: float) -> str:
-    tools.report.done("stopped", f"{run}: {state}", seconds)
+def _ended(
+    tools: Tools, run: str, attempt: int, end: Mapping[str, Any], seconds: float
+) -> Mapping[str, Any]:
+    if not end.get("retry"):
+        tools.report.done("stopped", f"{run}: {end['state']}", seconds)
     recorded = attempts.read_machine(tools.store, run, attempt)
     if recorded and confirm_gone(tools, machine_from_json(recorded)[0]):
         tools.report.done("terminated", machine_from_json(recorded)[0].id)
-    return state
+    return end
 
 
-def _without_machine(tools: Tools, found: Found) -> str:
-    """Nothing runs (yet, or any more): the end is ours to write."""
+def _without_machine(tools: Tools, found: Found, latest: bool) -> Mapping[str, Any]:
+    """Nothing runs (yet, or any more): the end is ours to write, unless it has just come."""
     stopped = DetachedError("stopped before the job started")
-    record_end(tools.store, found.run, max(1, found.attempt), RunState.STOPPED, "stopped", stopped)
-    tools.report.done("stopped", f"{found.run} had no machine")
-    return str(RunState.STOPPED)
+    number, state = max(1, found.attempt), RunState.STOPPED
+    if record_end(tools.store, found.run, number, state, "stopped", stopped, latest=latest):
+        tools.report.done("stopped", f"attempt {number} of {found.run} had no machine")
+    return attempts.read_end(tools.store, found.run, number) or {"state": state}
 
 
-def _hard(tools: Tools, run: str, found: Found, abort: bool) -> str:
+def _hard(tools: Tools, found: Found, abort: bool, latest: bool) -> Mapping[str, Any]:
+    run = found.run
     machine = machine_of(tools, run, found.attempt)
     if machine is None:
         raise NotFoundError(f"{run} has no machine")
@@ -86,7 +111,8 @@ def _hard(tools: Tools, run: str, found: Found, abort: bool) -> str:
         )
     tools.cloud.terminate(machine.region, [machine.id])
     aborted = DetachedError("ended hard: its agent did not react")
-    record_end(tools.store, run, found.attempt, RunState.STOPPED, "aborted", aborted)
+    state = RunState.STOPPED
+    record_end(tools.store, run, found.attempt, state, "aborted", aborted, latest=latest)
     confirm_gone(tools, machine)
     tools.report.done("terminated", machine.id)
-    return str(RunState.STOPPED)
+    return attempts.read_end(tools.store, run, found.attempt) or {"state": state}

@@ -20,8 +20,9 @@ from enum import StrEnum
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.state.runs import RunState
 
-# A cloud may not list a machine in the first moments after its launch.
-_LISTING_LAG = timedelta(seconds=30)
+# A cloud may not list a machine in the first moments after its launch, by its clock; the reader's
+# may be minutes off. One that has ended stays listed for longer, and is told as gone.
+_LISTING_LAG = timedelta(minutes=5)
 
 _GONE = (MachineState.GONE, MachineState.STOPPED)
 

@@ -47,11 +47,12 @@ class Timers:
 
 @dataclass(frozen=True)
 class Retry:
-    """After which ends another attempt follows: ``interruption`` and exit codes as text, until
-    ``until`` (Unix time, None without a limit)."""
+    """After which ends another attempt follows: ``interruption`` and exit codes as text, for
+    ``within`` seconds from the job's start (None: without a limit): the machine's clock need not
+    agree with the client's."""
 
     on: Sequence[str]
-    until: float | None = None
+    within: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Job:
             "user": self.user,
             "rotate_host_key": self.rotate_host_key,
             "machine_record": dict(self.machine_record),
-            "retry": {"on": list(self.retry.on), "until": self.retry.until} if self.retry else None,
+            "retry": {**vars(self.retry), "on": list(self.retry.on)} if self.retry else None,
             "restore": self.restore,
             "rebalance": self.rebalance,
             "notices": list(_NOTICES.get(self.cloud, ()) if self.notices is None else self.notices),

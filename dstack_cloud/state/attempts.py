@@ -65,3 +65,18 @@ def record_end(store: Store, run: str, number: int, end: Mapping[str, Any]) -> b
     """Write how the attempt ended; False when that is known already."""
     document = {"ended_at": utc_now(), **end}
     return store.create(keys.end(run, number), documents.encode(document))
+
+
+def unended(store: Store, run: str, number: int) -> list[int]:
+    """The attempts before ``number`` that have no end yet, the last first.
+
+    Looked for back to one whose container started: it had waited for all before it.
+    """
+    found = []
+    for earlier in range(number - 1, 0, -1):
+        end = read_end(store, run, earlier)
+        if end is None:
+            found.append(earlier)
+        elif end.get("container_started_at"):
+            break
+    return found

@@ -102,6 +102,15 @@ class Lane:
         found = self._client("s3").list_objects_v2(Bucket=STORE, Prefix=prefix)
         return [item["Key"] for item in found.get("Contents", ())]
 
+    def read(self, key: str) -> bytes:
+        """An object of the store."""
+        data: bytes = self._client("s3").get_object(Bucket=STORE, Key=key)["Body"].read()
+        return data
+
+    def remove(self, key: str) -> None:
+        """Somebody deletes an object from the store."""
+        self._client("s3").delete_object(Bucket=STORE, Key=key)
+
     def left(self) -> list[str]:
         """Everything in the account that a run makes and nobody needs after it, in words."""
         ec2, s3 = self._client("ec2"), self._client("s3")

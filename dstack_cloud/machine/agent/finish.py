@@ -20,7 +20,7 @@ from .ship import Shipper
 from .status import Status
 from .store import Store
 from .sync import Sync
-from .times import now
+from .times import now, unix
 
 # What the log may take before the artifacts when there is little time.
 _SHORT = 5.0
@@ -57,9 +57,10 @@ def finish(
     _note_fence(store, job, paths, control)
     if control.without_grace:
         end.update(_without_grace(control.cause))
+    started = read_json(paths.started_at)
     end.update(
-        retry=goes_on(end, job["retry"], time.time()),
-        started_at=read_json(paths.started_at),
+        retry=goes_on(end, job["retry"], time.time() - unix(started) if started else 0.0),
+        started_at=started,
         ended_at=now(),
         log_bytes=_size(paths.log),
         artifacts=artifacts,

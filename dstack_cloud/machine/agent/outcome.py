@@ -81,10 +81,10 @@ def _asked(cause: str, max_duration: int | None, max_cost: str | None) -> dict[s
     return _result("stopped", "fenced", "another attempt owns the run: nothing was saved here")
 
 
-def goes_on(end: Mapping[str, Any], retry: Mapping[str, Any] | None, now: float) -> bool:
-    """Whether another attempt follows: the workflow asks for one after such an end, and ``now``
-    (Unix time) is early enough."""
-    if retry is None or (retry["until"] is not None and now > retry["until"]):
+def goes_on(end: Mapping[str, Any], retry: Mapping[str, Any] | None, seconds: float) -> bool:
+    """Whether another attempt follows: the workflow asks for one after such an end, so many
+    ``seconds`` after this one's start."""
+    if retry is None or (retry["within"] is not None and seconds > retry["within"]):
         return False
     if end["reason"] == "interrupted":
         return "interruption" in retry["on"]

@@ -1,6 +1,6 @@
 """What earlier attempts left comes back before the container starts, and is held against the store.
 
-Not before the attempt before this one has ended: its last files may still be on their way.
+Not before all attempts before this one have ended: their last files may still be on their way.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Restore:
         if not self._job["restore"]:
             self._begin_empty()
             return
-        previous = self._insist(self._previous_end, "the end of the attempt before this one")
+        ends = self._insist(self._earlier_ends, "the end of an attempt before this one")
         counts = self._insist(self._count, "the artifacts to restore")
-        self._check(previous, counts)
+        self._check(last_told(ends), counts)
         total = sum(size for _, size in counts.values())
         self._report(total)
         if isinstance(self._store, FolderStore):
@@ -101,12 +101,21 @@ class Restore:
                 raise Failure("setup", f"{what} could not be had from the store: {problem}", _HINT)
             self._control.pause(_EVERY)
 
-    def _previous_end(self) -> Any:
-        number = self._job["attempt"] - 1
-        if number < 1:
-            return {}
-        data = self._store.get(f"runs/{self._job['run']}/attempts/{number}/end.json")
-        return None if data is None else json.loads(data)
+    def _earlier_ends(self) -> Any:
+        """The ends of the attempts before this one, the last first; None while one has none.
+
+        The one before may have been called off while the one before that still saves its work. An
+        attempt whose container started had waited for all before it.
+        """
+        ends = []
+        for number in range(self._job["attempt"] - 1, 0, -1):
+            data = self._store.get(f"runs/{self._job['run']}/attempts/{number}/end.json")
+            if data is None:
+                return None
+            ends.append({**json.loads(data), "attempt": number})
+            if ends[-1].get("container_started_at"):
+                break
+        return ends
 
     def _listed(self) -> Iterator[tuple[Place, str, Listed]]:
         """Each object that is an artifact: its place, its path on the machine."""
@@ -138,10 +147,10 @@ class Restore:
                     and there < told["files"]
                 ):
                     raise Failure(
-                        "setup",
+                        "restore",
                         f"artifacts to restore are gone: {told['path']} had {told['files']} files "
-                        f"when attempt {self._job['attempt'] - 1} ended, the store has {there}",
-                        _HINT,
+                        f"when attempt {previous['attempt']} ended, the store has {there}",
+                        f"{_HINT}; run the workflow again to begin anew",
                     )
         total = sum(size for _, size in counts.values())
         room = disk.free(self._paths)
@@ -225,6 +234,20 @@ class Restore:
                 copies.clear()
         self._stored.put(copies)
         return count
+
+
+def last_told(ends: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of the earlier ends, the last first, the one that tells what the store must have. Pure.
+
+    An attempt whose container never started changed nothing. One whose machine was lost may have
+    changed all: then nobody knows.
+    """
+    for end in ends:
+        if end.get("container_started_at") or end.get("artifacts"):
+            return end
+        if end.get("reason") == "machine-lost":
+            break
+    return {}
 
 
 def _present(path: str, size: int) -> int:

@@ -62,6 +62,37 @@ def test_it_waits_for_the_end_of_the_attempt_before(host: Host) -> None:
     assert b"the last word" in follower.log
 
 
+def test_it_waits_for_every_attempt_before(host: Host) -> None:
+    """The second attempt was called off while the first was still saving its work."""
+    put(host, OUTPUT + "checkpoint", b"old")
+    host.put(
+        "runs/train-7/attempts/2/end.json", {"state": "lost", "reason": "stopped", "artifacts": []}
+    )
+    host.start("cat output/checkpoint", artifacts=ARTIFACTS, restore=True, attempt=3)
+    follower = host.follow()
+    follower.until(lambda: any(s["phase"] == "restoring" for s in follower.statuses))
+    # It has time to go wrong: the next frame tells that, or only that the agent is alive.
+    assert follower.frame() is not None
+    assert follower.log == b""
+    assert follower.statuses[-1]["phase"] == "restoring"
+    put(host, OUTPUT + "checkpoint", b"the last word")
+    host.put(FIRST_END, END)
+    follower.rest()
+    assert b"the last word" in follower.log
+
+
+def test_artifacts_are_missed_across_an_attempt_that_did_nothing(host: Host) -> None:
+    told = {"path": "output", "files": 2, "bytes": 20, "stored": True, "error": None}
+    began = "2026-01-01T00:00:00Z"
+    host.put(FIRST_END, {**END, "artifacts": [told], "container_started_at": began})
+    host.put("runs/train-7/attempts/2/end.json", {**END, "container_started_at": None})
+    host.start("echo never", artifacts=ARTIFACTS, restore=True, attempt=3)
+    end = host.end()
+    assert (end.state, end.reason) == ("failed", "restore")
+    assert end.message is not None
+    assert "output had 2 files when attempt 1 ended" in end.message
+
+
 def test_deletions_follow_after_a_restore(host: Host) -> None:
     put(host, OUTPUT + "old", b"old")
     put(host, OUTPUT + "kept", b"kept")
@@ -103,7 +134,7 @@ def test_artifacts_that_are_gone(host: Host) -> None:
     follower.rest()
     end = follower.end
     assert end is not None
-    assert (end["state"], end["reason"]) == ("failed", "setup")
+    assert (end["state"], end["reason"]) == ("failed", "restore")
     assert end["message"] == (
         "artifacts to restore are gone: output had 2 files when attempt 1 ended, the store has 1"
     )

@@ -166,10 +166,17 @@ def test_an_attempt_claimed_after_a_notice_does_not_stop_this_one(host: Host) ->
 def test_an_end_that_another_attempt_follows_leaves_the_run_live(
     host: Host, code: int, state: str, index: str
 ) -> None:
-    host.start(f"exit {code}", retry=Retry(["interruption", "7"]))
+    host.start(f"exit {code}", retry=Retry(["interruption", "7"], within=60.0))
     end = host.end()
     assert (end.state, end.exit_code, end.retry) == (state, code, code == 7)
     assert host.stored("index/") == [f"index/{index}/train-7"]
+
+
+def test_no_attempt_follows_when_the_time_for_it_is_over(host: Host) -> None:
+    """The time is counted on the machine, from the job's start."""
+    host.start("sleep 0.3; exit 7", retry=Retry(["7"], within=0.1))
+    assert host.end().retry is False
+    assert host.stored("index/") == ["index/failed/train-7"]
 
 
 def test_mounted_artifacts_arrive_while_the_container_runs(host: Host) -> None:

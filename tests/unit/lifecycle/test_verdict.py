@@ -56,7 +56,13 @@ NOTHING = Facts(BEGIN, None, None, None, None, LAUNCH)
         ),
         pytest.param(
             replace(NOTHING, intent_at=BEGIN, launched_at=BEGIN),
-            timedelta(minutes=2),
+            timedelta(minutes=4),
+            Verdict.AS_IS,
+            id="just launched, by a clock that is minutes ahead",
+        ),
+        pytest.param(
+            replace(NOTHING, intent_at=BEGIN, launched_at=BEGIN),
+            timedelta(minutes=6),
             Verdict.LOST,
             id="machine unknown to the cloud",
         ),
