@@ -145,13 +145,17 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def emulator(name: str) -> Iterator[dict[str, str]]:
+def emulator(name: str, *options: str) -> Iterator[dict[str, str]]:
     """An emulated AWS of that name while in use; yields a process environment for its user."""
     fixtures = [PYTHON, "-m", "moto_fixtures"]
     say(f"starting the emulated AWS {name}")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DSTACK_"))}
     done = subprocess.run(
-        [*fixtures, "up", "--name", name], cwd=ROOT, env=clean, stdout=subprocess.PIPE, check=True
+        [*fixtures, "up", "--name", name, *options],
+        cwd=ROOT,
+        env=clean,
+        stdout=subprocess.PIPE,
+        check=True,
     )
     try:
         yield {**clean, **_exports(done.stdout.decode())}
