@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import translated
-from dstack_cloud.clouds.aws.models import lean
+from dstack_cloud.clouds.aws.models import lean, lean_loader
 
 _CONNECT_S = 5
 # CreateFleet answers only when it has tried its pools.
@@ -54,8 +54,9 @@ class Sessions:
 
             with translated("opening the AWS profile"):
                 core = botocore.session.get_session()
+                self._loader = lean_loader(core)
+                core.register_component("data_loader", self._loader)
                 self._session = boto3.Session(botocore_session=core, profile_name=self._profile)
-                self._loader = core.get_component("data_loader")
         return self._session
 
     def regions(self) -> list[str]:
