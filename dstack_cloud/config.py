@@ -266,3 +266,36 @@ _SPECIAL: dict[tuple[str, str], Callable[[Node], Any]] = {
     ("gcp", "store"): _bucket("gs"),
     ("local", "store"): _folder,
 }
+
+
+def local_machines(config: Config) -> Path:
+    """Where the local cloud's machines (folders) are: for each store a place of its own."""
+    import hashlib
+
+    store = hashlib.sha256(config.local.store.encode()).hexdigest()[:8]
+    named = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
+    return home / "dstack-cloud" / "machines" / store
+
+
+def endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Address overrides that machines must use, too, by the SDK's own variables."""
+    environ = os.environ if environ is None else environ
+    if name != "aws":
+        return {}
+    everywhere = environ.get("AWS_ENDPOINT_URL")
+    return {
+        service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
+        for service in ("s3", "ec2")
+    }
+
+
+def provisioning(config: Config, name: str) -> dict[str, str]:
+    """Settings of the provisioning script, by the names that it knows."""
+    if name != "aws" or config.aws is None:
+        return {}
+    given = {
+        "NVIDIA_TOOLKIT_REPOSITORY": config.aws.toolkit_repository,
+        "NVIDIA_TOOLKIT_KEY": config.aws.toolkit_key,
+    }
+    return {key: value for key, value in given.items() if value is not None}

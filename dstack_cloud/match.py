@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from heapq import merge
@@ -37,8 +37,8 @@ def cheapest(offers: Sequence[Offer]) -> Sequence[Offer]:
 class Plan:
     """The ranked offers of a request, at most as many as were asked for.
 
-    ``total`` (how many there are) and ``rejections`` are worked out when first read. Offers of
-    unknown price come last.
+    ``total`` (how many there are) and ``rejections`` are worked out when first read, unless
+    they are ``known``. Offers of unknown price come last.
     """
 
     request: ResourceRequest
@@ -46,10 +46,13 @@ class Plan:
     wanted: Wanted
     catalogs: tuple[Catalog, ...]
     forbids: Forbids = allowed
+    known: tuple[int, tuple[Rejection, ...]] | None = None
 
     @cached_property
     def total(self) -> int:
         """How many offers fit, shown or not."""
+        if self.known:
+            return self.known[0]
         if self.forbids is allowed:
             return sum(catalog.count(self.wanted) for catalog in self.catalogs)
         return sum(
@@ -61,6 +64,8 @@ class Plan:
     @cached_property
     def rejections(self) -> tuple[Rejection, ...]:
         """The near misses, nearest first, each with its reason in words."""
+        if self.known:
+            return self.known[1]
         return tuple(
             rejection
             for catalog in self.catalogs
@@ -72,6 +77,11 @@ class Plan:
         """How many types were rejected for what: ``too little memory``, 3; most frequent first."""
         kinds = Counter(rejection.reason.partition(":")[0] for rejection in self.rejections)
         return kinds.most_common()
+
+    def without_catalogs(self) -> Plan:
+        """The same, with all that it would look up looked up: as another process can take it."""
+        known = (self.total, self.rejections)
+        return replace(self, catalogs=(), forbids=allowed, known=known)
 
     def launchable(self) -> tuple[Offer, ...]:
         """The offers with a known price: no other is ever taken without the user's word.

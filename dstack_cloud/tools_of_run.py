@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dstack_cloud.lifecycle.tools import Tools
 
 
-def tools_of_run(config: Config, run: str, report: Reporter) -> Tools:
-    """The tools of the cloud whose store holds the run.
+def tools_of_run(config: Config, run: str, report: Reporter, apart: bool = False) -> Tools:
+    """The tools of the cloud whose store holds the run; ``apart`` as in `wiring.open_tools`.
 
     Raises NotFoundError with near names; where a store could not be read and no other has the
     run, what that store raised.
@@ -25,10 +25,12 @@ def tools_of_run(config: Config, run: str, report: Reporter) -> Tools:
     names: list[str] = []
     failed: DstackError | None = None
     for name in wiring.configured(config):
+        if apart:
+            wiring.warm_up(config, name)
         try:
             store = wiring.open_store_of(config, name)
             if store.get(keys.run(run)) is not None:
-                return wiring.open_tools(config, name, report)
+                return wiring.open_tools(config, name, report, apart)
             names += [info.key.rsplit("/", 1)[1] for info in store.list("index/")]
         except DstackError as error:
             failed = failed or error

@@ -7,10 +7,18 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dstack_cloud.config import Config, client_key, owner
+from dstack_cloud.config import (
+    Config,
+    client_key,
+    endpoints,
+    local_machines,
+    owner,
+    provisioning,
+)
 from dstack_cloud.errors import DstackError, InputError, QuotaError
 from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.units import utc_now
@@ -19,8 +27,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from dstack_cloud.apart.client import Apart
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.catalog.models import SpotChange
+    from dstack_cloud.clouds.apart import CloudApart
     from dstack_cloud.clouds.aws.cloud import AwsCloud
     from dstack_cloud.clouds.aws.sessions import Sessions
     from dstack_cloud.clouds.base import Cloud
@@ -35,6 +45,7 @@ CLOUDS = ("aws", "local")
 _TYPES_WITH_HISTORY = 8
 _SESSIONS: dict[object, Sessions] = {}
 _SESSIONS_LOCK = threading.Lock()
+_OPENED: dict[Config, AwsCloud] = {}
 
 
 def configured(config: Config) -> list[str]:
@@ -155,8 +166,12 @@ def open_store_of(config: Config, name: str) -> Store:
     )
 
 
-def open_tools(config: Config, name: str, report: Reporter) -> Tools:
-    """All that the life of a run on a cloud needs."""
+def open_tools(config: Config, name: str, report: Reporter, apart: bool = False) -> Tools:
+    """All that the life of a run on a cloud needs.
+
+    ``apart``: the cloud's SDK is loaded in a process of its own, as clients should that stay to
+    follow a run.
+    """
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.ssh.advice import way_in
     from dstack_cloud.ssh.reach import LocalReach, SshReach
@@ -164,7 +179,7 @@ def open_tools(config: Config, name: str, report: Reporter) -> Tools:
     local = name == "local"
     key = client_key(config)
     return Tools(
-        cloud=open_cloud(config, name),
+        cloud=_cloud_apart(config) if apart and not local else open_cloud(config, name),
         store=open_store_of(config, name),
         reach=(
             LocalReach(local_machines(config))
@@ -174,20 +189,42 @@ def open_tools(config: Config, name: str, report: Reporter) -> Tools:
         report=report,
         timers=config.timers,
         owner=owner(),
-        endpoints=_endpoints(name),
-        provisioning=_provisioning(config, name),
+        endpoints=endpoints(name),
+        provisioning=provisioning(config, name),
         store_region=None if local else regions(config, name)[0],
+        rest=lambda: _apart().rest(),
     )
 
 
-def warm_up(config: Config, name: str) -> None:
-    """Load what the plan will need in the background, while the user's file is read.
+@cache
+def _apart() -> Apart:
+    """The process where AWS is spoken to: one at most, begun when it is needed."""
+    from dstack_cloud.apart.client import Apart
 
-    What comes later (SSH) is loaded later: threads share one interpreter, and would only delay
-    the launch.
-    """
+    return Apart(_finish_aws)
+
+
+def _cloud_apart(config: Config) -> CloudApart:
+    from dstack_cloud.clouds.apart import CloudApart
+
+    return CloudApart("aws", lambda *method: _apart().call(_ask_aws, config, *method))
+
+
+def _ask_aws(config: Config, method: str, arguments: tuple[object, ...]) -> Any:
+    """In that process: what the cloud's method answers. What it prepares stays there."""
+    answer = getattr(_OPENED.setdefault(config, _aws(config)), method)(*arguments)
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
+def _finish_aws() -> None:
+    for cloud in _OPENED.values():
+        cloud.close()
+
+
+def warm_up(config: Config, name: str) -> None:
+    """Load the cloud's SDK apart, while the rest is loaded here and the user's file is read."""
     if name == "aws":
-        threading.Thread(target=_load_aws, args=(config,), daemon=True).start()
+        _apart().begin(_load_aws, config)
 
 
 def _load_aws(config: Config) -> None:
@@ -201,43 +238,10 @@ def ask_ahead(cloud: Cloud, offers: Sequence[Offer]) -> None:
 
     Worth calling as soon as there is a plan. What goes wrong is told by the launch.
     """
-    from dstack_cloud.clouds.aws.cloud import AwsCloud
+    from dstack_cloud.clouds.apart import CloudApart
 
-    if isinstance(cloud, AwsCloud):
+    if isinstance(cloud, CloudApart):
         cloud.prepare([offer for offer in offers if offer.region == offers[0].region])
-
-
-def local_machines(config: Config) -> Path:
-    """Where the local cloud's machines (folders) are: for each store a place of its own."""
-    import hashlib
-
-    store = hashlib.sha256(config.local.store.encode()).hexdigest()[:8]
-    named = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
-    return home / "dstack-cloud" / "machines" / store
-
-
-def _provisioning(config: Config, name: str) -> dict[str, str]:
-    """Settings of the provisioning script, by the names that it knows."""
-    if name != "aws" or config.aws is None:
-        return {}
-    given = {
-        "NVIDIA_TOOLKIT_REPOSITORY": config.aws.toolkit_repository,
-        "NVIDIA_TOOLKIT_KEY": config.aws.toolkit_key,
-    }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Address overrides that machines must use, too, by the SDK's own variables."""
-    environ = os.environ if environ is None else environ
-    if name != "aws":
-        return {}
-    everywhere = environ.get("AWS_ENDPOINT_URL")
-    return {
-        service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
-        for service in ("s3", "ec2")
-    }
 
 
 def _not_configured(config: Config, name: str) -> InputError:
@@ -294,13 +298,20 @@ def spot_history(
 
 
 def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
-    """The plan over the request's regions, by what the account is offered and asked today.
+    """The plan over the request's regions, by what the account is offered and asked today: offers
+    of a known price only, spot before on demand. It is made apart.
 
-    Reads live whatever of the cache is too old. Raises what `match` and the cloud raise.
+    Reads live whatever of the cache is too old. Raises what `match` and the cloud raise, and
+    NoOfferError where there is no such offer.
     """
+    return _apart().call(_priced_plan, config, cloud, request)
+
+
+def _priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     from dstack_cloud.catalog.open import open_catalog
     from dstack_cloud.catalog.update import refresh, refresh_spot, stale
     from dstack_cloud.match import match
+    from dstack_cloud.ranking import ranked
 
     catalog = open_catalog(cloud, config.aws.profile if config.aws else None)
     access = catalog_access(config, cloud)
@@ -315,23 +326,20 @@ def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
         plan = match(request, [catalog])
     quotas.result()
     forbidden = _by_place(aws.forbidden(plan.offers))
-    if not forbidden:
-        return _ranked(plan, known.result())
-    allowed = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
-    if not allowed.offers:
-        reasons = "; ".join(dict.fromkeys(forbidden.values()))
-        raise QuotaError(
-            f"the account's quotas forbid all {len(plan.offers)} offers: {reasons}",
-            f"dstack-cloud check --cloud {cloud} says how to raise each; spot and on demand have "
-            "quotas of their own",
-        )
-    return _ranked(allowed, known.result())
-
-
-def _ranked(plan: Plan, known: Experience) -> Plan:
-    from dstack_cloud.ranking import ranked
-
-    return replace(plan, offers=tuple(ranked(plan.offers, known, utc_now())))
+    if forbidden:
+        fitting = len(plan.offers)
+        plan = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
+        if not plan.offers:
+            reasons = "; ".join(dict.fromkeys(forbidden.values()))
+            raise QuotaError(
+                f"the account's quotas forbid all {fitting} offers: {reasons}",
+                f"dstack-cloud check --cloud {cloud} says how to raise each; spot and on demand "
+                "have quotas of their own",
+            )
+    plan = replace(plan, offers=tuple(ranked(plan.offers, known.result(), utc_now())))
+    # Spot offers are before those on demand whatever they cost: that is what was asked for.
+    offers = sorted(plan.launchable(), key=lambda offer: not offer.spot)
+    return replace(plan, offers=tuple(offers)).without_catalogs()
 
 
 def experience(config: Config, offers: Sequence[Offer]) -> Experience:

@@ -26,7 +26,7 @@ def attach(
 
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     config = configuration.load()
-    tools = tools_of_run(config, run, report)
+    tools = tools_of_run(config, run, report, apart=True)
     record = record_from_json(read_run(tools.store, run))
     going = Going(record, Planner(config), lambda: private_values(record, os.environ))
     return conclude(driver.attach(tools, going), as_json)

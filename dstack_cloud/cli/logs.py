@@ -25,7 +25,7 @@ def logs(
     from dstack_cloud.tools_of_run import tools_of_run
     from dstack_cloud.units import utc_now
 
-    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
+    tools = tools_of_run(configuration.load(), run, render.QuietReporter(), apart=follow)
     out = sys.stdout.buffer
 
     def write(data: bytes) -> None:

@@ -41,9 +41,7 @@ def make_plan(config: Config, request: ResourceRequest, on_demand_too: bool = Fa
     wanted = replace(request, regions=tuple(wiring.regions(config, cloud, request.regions)))
     if on_demand_too:
         wanted = replace(wanted, interruptible=None)
-    plan = wiring.priced_plan(config, cloud, wanted)
-    # Spot offers are before those on demand whatever they cost: that is what was asked for.
-    return replace(plan, offers=tuple(sorted(plan.launchable(), key=lambda offer: not offer.spot)))
+    return wiring.priced_plan(config, cloud, wanted)
 
 
 class Planner:

@@ -95,7 +95,7 @@ def run(
     from dstack_cloud.cli.planning import make_plan
     from dstack_cloud.state.code import store_code
 
-    tools = None if dry_run else wiring.open_tools(config, clouds[0], report)
+    tools = None if dry_run else wiring.open_tools(config, clouds[0], report, apart=True)
     code = None
     if tools and yes:
         # Nobody will be asked, so the code may be on its way while the plan is made.

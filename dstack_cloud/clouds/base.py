@@ -116,10 +116,10 @@ class LaunchRequest:
     """One capacity request.
 
     ``offers`` are ranked, best first, all of one cloud and region; ``user_data`` renders the
-    machine's user data for the image that is chosen; ``token`` makes a repeated call harmless;
-    ``store`` is where the run is on record, for runs of several stores may live in one account;
-    ``disk`` is bytes of the root volume, None for the default. ``deadline`` is the moment after
-    which the machine must be gone whatever happens, None if there is none.
+    machine's user data for the image that is chosen, in another process perhaps; ``token`` makes a
+    repeated call harmless; ``store`` is where the run is on record, for runs of several stores may
+    live in one account; ``disk`` is bytes of the root volume, None for the default. ``deadline`` is
+    the moment after which the machine must be gone whatever happens, None if there is none.
     """
 
     run: str

@@ -66,6 +66,7 @@ def follow(
     while True:
         if session is not None:
             begun = time.monotonic()
+            tools.rest()
             offset, end = _follow_once(session, tools.reach.home(target.machine), offset, watch)
             if end is not None:
                 return end

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from dstack_cloud import retry
@@ -15,6 +16,7 @@ from dstack_cloud.clouds.base import (
     Machine,
     MachineImage,
 )
+from dstack_cloud.config import Timers
 from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.capacity import Patience
@@ -129,13 +131,17 @@ def _first_machine(
     host_key: KeyPair,
     token: str,
 ) -> Machine:
+    key, prepull = tools.reach.public_key(), record.container.image
+    # Not a function of this one's own: the cloud may be asked from another process.
+    rendering = partial(_user_data, host_key, key, tools.timers, prepull, tools.provisioning)
+
     def ask(asked: Sequence[Offer], number: int) -> LaunchAnswer:
         request = LaunchRequest(
             run=record.run,
             attempt=attempt,
             token=f"{token}-{number}",
             offers=asked,
-            user_data=lambda image: _user_data(tools, record, host_key, image),
+            user_data=rendering,
             disk=record.request.disk,
             max_price=record.request.max_price,
             owner=tools.owner,
@@ -157,17 +163,24 @@ def _patience(record: RunRecord) -> Patience:
     return Patience(record.on_demand_after, wait)
 
 
-def _user_data(tools: Tools, record: RunRecord, host_key: KeyPair, image: MachineImage) -> bytes:
+def _user_data(
+    host_key: KeyPair,
+    key: str,
+    timers: Timers,
+    prepull: str,
+    settings: dict[str, str],
+    image: MachineImage,
+) -> bytes:
     return user_data(
         image,
         host_key_private=host_key.private,
         host_key_public=host_key.public,
-        authorized_key=tools.reach.public_key(),
-        no_job=tools.timers.no_job,
-        heartbeat=tools.timers.heartbeat,
-        prepull=record.container.image,
+        authorized_key=key,
+        no_job=timers.no_job,
+        heartbeat=timers.heartbeat,
+        prepull=prepull,
         provision=None if image.ready else provision_script(),
-        settings=tools.provisioning,
+        settings=settings,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,10 @@ class Reach(Protocol):
         ...
 
 
+def _nothing() -> None:
+    """Nothing can be let go."""
+
+
 @dataclass(frozen=True)
 class Tools:
     """One cloud, its store, the way onto its machines, and who is told.
@@ -38,6 +43,8 @@ class Tools:
     ``provisioning`` are settings for the script that makes a stock image ready, by the names of
     its environment; ``endpoints`` are overrides of service addresses (``s3``, ``ec2``) that the
     machine must use, too; ``store_region`` is where the bucket is, where that means anything.
+    ``rest`` is for when the cloud will not be asked for a while: what is only needed for that may
+    be let go.
     """
 
     cloud: Cloud
@@ -49,3 +56,4 @@ class Tools:
     endpoints: dict[str, str | None]
     provisioning: dict[str, str]
     store_region: str | None
+    rest: Callable[[], None] = _nothing

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from dstack_cloud.catalog.open import open_catalog
-from dstack_cloud.cli.plan_table import start_notes
+from dstack_cloud.cli.plan_table import plan_notes, start_notes
 from dstack_cloud.config import AwsConfig, Config, LocalConfig
 from dstack_cloud.errors import NoOfferError
 from dstack_cloud.match import match
@@ -52,3 +54,19 @@ def test_a_gpu_that_only_the_bundled_list_lacks(monkeypatch, tmp_path) -> None:
     assert "nearest are" in hint
     assert "bundled list of March 2025" in hint
     assert "dstack-cloud catalog update" in hint
+
+
+def test_a_plan_from_another_process_says_the_same(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    request = ResourceRequest(gpu=GpuRequest(name="T4"), memory=100 * GIB, interruptible=None)
+    plan = match(
+        request,
+        [open_catalog("aws")],
+        forbids=lambda machine, region, spot: "too much" if spot else None,
+    )
+    there = pickle.loads(pickle.dumps(plan.without_catalogs()))
+    assert there.offers == plan.offers
+    fewer = replace(there, offers=there.offers[:1])
+    assert fewer.total == plan.total > 1
+    assert fewer.rejections == plan.rejections != ()
+    assert plan_notes(fewer, 1) == plan_notes(plan, 1)
