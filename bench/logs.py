@@ -6,6 +6,9 @@ afterwards, and the time that a line takes: both of the run's own container. A l
 was written, by the clock that machine and client share. The throughput is of the container's own
 bytes, from the request to write to the last line on the screen (or, afterwards, from the first
 byte to the last).
+
+A client's memory is what is resident, of the process that the user has started (its peak, from
+its start on) and of all processes that belong to it: one more speaks to AWS before it follows.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 
@@ -73,6 +76,7 @@ def measure() -> list[Row]:
         user = User(Path(folder), env)
         run = cleanup.enter_context(user.reading([PROGRAM, "run", "logs", "-y", "--on-demand"]))
         run.until(b"ready\n")
+        run.alone()
         machine = cleanup.enter_context(user.machine())
         machine.start_peer()
         peer = cleanup.enter_context(user.reading(machine.ssh("docker logs -f peer")))
@@ -131,13 +135,15 @@ def _afterwards(user: User, machine: Machine) -> list[Row]:
         "peer": machine.ssh(f"docker logs -f {machine.container}"),
     }
     rates: dict[str, list[float]] = {name: [] for name in commands}
-    peaks: dict[str, float] = {}
+    memory: dict[str, list[Row]] = {}
     for _ in range(_TIMES):
         for name, argv in commands.items():
             with user.reading(argv) as reader:
                 ended = reader.until(machine.last)
                 rates[name].append(reader.size / 1e6 / (ended - reader.begun))
-                peaks[name] = max(peaks.get(name, 0.0), resident(reader.process.pid, "VmHWM"))
+                if name != "peer":
+                    reader.alone()
+                    memory[name] = _client(name, reader)
         say(
             "afterwards: "
             + ", ".join(f"{name} {all_[-1]:.0f} MB/s" for name, all_ in rates.items())
@@ -159,8 +165,17 @@ def _afterwards(user: User, machine: Machine) -> list[Row]:
             peer=theirs,
             against=_PEER,
         ),
-        row("memory of attach, peak", peaks["attach"], "MB", most=80),
-        row("memory of logs -f, peak", peaks["logs -f"], "MB", most=80),
+        *memory["attach"],
+        *memory["logs -f"],
+    ]
+
+
+def _client(name: str, reader: Reader) -> list[Row]:
+    """The memory of a client that follows."""
+    return [
+        row(f"memory of {name} while it follows", reader.following, "MB", most=80),
+        row("  its process, peak", resident(reader.process.pid, "VmHWM"), "MB", most=80),
+        row("  with what speaks to AWS before, peak", reader.peak, "MB"),
     ]
 
 
@@ -168,7 +183,7 @@ def _memory(run: Reader, memory: Reader) -> list[Row]:
     samples = [[int(word) / 1000 for word in line.split()] for line in memory.lines()]
     serve, follow, rclone = (max(column) for column in zip(*samples, strict=True))
     return [
-        row("memory of run while it follows, peak", run.peak, "MB", most=80),
+        *_client("run", run),
         row("memory of the agent, peak", serve, "MB", most=30),
         row("  what sends the log to one client", follow, "MB"),
         row("  rclone", rclone, "MB"),
@@ -278,12 +293,14 @@ class Reader:
         self._out = self.process.stdout
         self.size = 0
         self.begun = 0.0
-        self.peak = 0.0
+        # MB of all its processes, sampled: at most, and since it follows.
+        self.peak = self.following = 0.0
         self._tail = b""
         self._told: list[tuple[float, bytes]] = []
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
+        threading.Thread(target=self._sample, daemon=True).start()
 
     def _read(self) -> None:
         while data := os.read(self._out.fileno(), 1 << 18):
@@ -301,10 +318,24 @@ class Reader:
                         if line and not line.startswith(b"0")
                     ]
                 self._news.notify_all()
-            self.peak = max(self.peak, resident(self.process.pid))
         with self._news:
             self.process.poll()
             self._news.notify_all()
+
+    def _sample(self) -> None:
+        while self._thread.is_alive():
+            now = sum(map(resident, family(self.process.pid)))
+            self.peak, self.following = max(self.peak, now), max(self.following, now)
+            time.sleep(0.05)
+
+    def alone(self, seconds: float = 30) -> None:
+        """Wait until what it needed before it could follow has ended; from here on it follows."""
+        deadline = time.monotonic() + seconds
+        while len(family(self.process.pid)) > 1:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.process.args!r} does not remain alone")
+            time.sleep(0.02)
+        self.following = resident(self.process.pid)
 
     def until(self, line: bytes, seconds: float = 300) -> float:
         """The moment at which that line (any, for a bare newline) was there."""
@@ -336,6 +367,17 @@ class Reader:
         self.process.terminate()
         self._thread.join()
         self.process.communicate()
+
+
+def family(pid: int) -> list[int]:
+    """A process and those that descend from it."""
+    found = [pid]
+    for parent in found:
+        # One that has ended has none.
+        for file in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, file.read_text().split())
+    return found
 
 
 def resident(pid: int, key: str = "VmRSS") -> float:
