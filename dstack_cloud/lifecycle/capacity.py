@@ -3,7 +3,8 @@
 Offers are asked for in the order of their ranking, those of one region and market together. What
 was refused is not asked for again until its time is over: as long as the refusal itself says, and
 where somebody waits, for refusals of the passing kind, less at first and then longer each time.
-Machines on demand behind spot ones are asked for when spot has been looked for long enough.
+Machines on demand behind spot ones are asked for when spot has been looked for long enough. A
+region that takes long to answer does not hold up the others: the next one is asked meanwhile.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ _LONGEST_SHORTAGE_S = 600
 _FIRST_PAUSE_S = 15
 _LONGEST_PAUSE_S = 300
 _UNEXPLAINED_S = 300
+# Requests under way at once: each may bring a machine, and all but one of them for nothing.
+_MOST_PENDING = 2
 
 
 @dataclass(frozen=True)
 class Patience:
     """Seconds since the search began: after ``on_demand_after`` of them a machine on demand will
-    do where spot was asked for (None: never); until ``wait`` the search goes on."""
+    do where spot was asked for (None: never); until ``wait`` the search goes on. A region that has
+    not answered for ``overlap`` seconds is one that others need not wait for."""
 
     on_demand_after: int | None = None
     wait: int = 0
+    overlap: float = 5.0
 
     @property
     def until(self) -> float:
@@ -62,10 +67,20 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Ask for nothing for so many seconds, then decide again."""
+class Pending:
+    """A request that has not been answered, made ``at`` seconds after the search began."""
 
-    seconds: float
+    region: str
+    spot: bool
+    at: float
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Ask for nothing for so many seconds (None: until an answer comes), then decide again. An
+    answer that comes meanwhile ends the wait."""
+
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,11 @@ class GiveUp:
 
 
 def next_step(
-    offers: Sequence[Offer], refusals: Sequence[Refusal], waited: float, patience: Patience
+    offers: Sequence[Offer],
+    refusals: Sequence[Refusal],
+    waited: float,
+    patience: Patience,
+    pending: Sequence[Pending] = (),
 ) -> Ask | Wait | GiveUp:
     """What to do ``waited`` seconds after the search began. ``refusals`` are in their order."""
     ends = _ends(refusals, patience)
@@ -83,8 +102,15 @@ def next_step(
     left = [
         found
         for offer in open_now
-        if (found := _without(offer, [one for one, end in ends if end > waited])) is not None
+        if not _is_pending(offer, pending)
+        and (found := _without(offer, [one for one, end in ends if end > waited])) is not None
     ]
+    if pending:
+        free_at = max(one.at for one in pending) + patience.overlap
+        if not left or len(pending) >= _MOST_PENDING:
+            return Wait(None)
+        if waited < free_at:
+            return Wait(free_at - waited)
     if left:
         first = (left[0].region, left[0].spot)
         return Ask(tuple(offer for offer in left if (offer.region, offer.spot) == first))
@@ -94,6 +120,12 @@ def next_step(
     if next_at is None or next_at > patience.until:
         return GiveUp()
     return Wait(next_at - waited)
+
+
+def _is_pending(offer: Offer, pending: Sequence[Pending]) -> bool:
+    """Whether an answer under way may make a request for it needless: its region is being asked,
+    or the better market."""
+    return any(one.region == offer.region or one.spot != offer.spot for one in pending)
 
 
 def refusals_of(

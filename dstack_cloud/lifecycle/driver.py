@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dstack_cloud import retry
@@ -42,11 +42,12 @@ def run(tools: Tools, going: Going, detach: bool) -> Outcome:
     Ctrl-C only detaches.
     """
     begun = time.monotonic()
-    launched = launch(tools, going.record, 1, going.plan(going.record))
-    if launched is None:
-        raise TryAgainError(f"another client has begun {going.record.run}")
-    tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
-    return _see_through(tools, going, Held(1, launched), detach)
+    with _late_ones_ended(tools):
+        launched = launch(tools, going.record, 1, going.plan(going.record))
+        if launched is None:
+            raise TryAgainError(f"another client has begun {going.record.run}")
+        tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
+        return _see_through(tools, going, Held(1, launched), detach)
 
 
 def attach(tools: Tools, going: Going) -> Outcome:
@@ -55,6 +56,11 @@ def attach(tools: Tools, going: Going) -> Outcome:
 
     Raises MachineLostError, UnreachableError, and what a launch raises.
     """
+    with _late_ones_ended(tools):
+        return _go_on(tools, going)
+
+
+def _go_on(tools: Tools, going: Going) -> Outcome:
     name = going.record.run
     reconcile(tools, name)
     found = find(tools, name)
@@ -70,6 +76,16 @@ def attach(tools: Tools, going: Going) -> Outcome:
     if machine is not None:
         going.lost.append(machine)
     return _see_through(tools, going, launch_next(tools, going, found.attempt + 1))
+
+
+@contextlib.contextmanager
+def _late_ones_ended(tools: Tools) -> Iterator[None]:
+    """See to it that no machine is left that came after another one had won."""
+    try:
+        yield
+    finally:
+        for thread in tools.late:
+            thread.join()
 
 
 def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -> Outcome:

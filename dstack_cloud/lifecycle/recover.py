@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from dstack_cloud import retry
-from dstack_cloud.clouds.base import Machine
+from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_from_json
@@ -17,6 +17,8 @@ from dstack_cloud.lifecycle.verdict import Facts, Verdict, verdict
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState, read_run, settle
 from dstack_cloud.units import parse_time, utc_now
+
+_ALIVE = (MachineState.STARTING, MachineState.RUNNING)
 
 
 def reconcile(tools: Tools, run: str) -> Verdict:
@@ -89,8 +91,11 @@ def machine_of(tools: Tools, run: str, attempt: int) -> Machine | None:
         machine, _ = machine_from_json(recorded)
         return tools.cloud.machine(machine.region, machine.id)
     intent = attempts.read_intent(tools.store, run, attempt)
-    for region in intent["regions"] if intent else ():
-        for machine in tools.cloud.machines(region, run):
-            if machine.attempt == attempt:
-                return machine
-    return None
+    found = [
+        machine
+        for region in (intent["regions"] if intent else ())
+        for machine in tools.cloud.machines(region, run)
+        if machine.attempt == attempt
+    ]
+    # Of two regions that were asked at once one machine came too late, and has been ended.
+    return min(found, key=lambda machine: machine.state not in _ALIVE, default=None)

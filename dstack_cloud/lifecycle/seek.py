@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 
-from dstack_cloud.clouds.base import FailureKind, LaunchAnswer, LaunchFailure, Machine
+from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Machine
 from dstack_cloud.errors import (
     DetachedError,
     DstackError,
@@ -14,7 +14,16 @@ from dstack_cloud.errors import (
     QuotaError,
     ThrottledError,
 )
-from dstack_cloud.lifecycle.capacity import Ask, Patience, Refusal, Wait, next_step, refusals_of
+from dstack_cloud.lifecycle.asking import AskFor, Asking
+from dstack_cloud.lifecycle.capacity import (
+    Ask,
+    Patience,
+    Pending,
+    Refusal,
+    Wait,
+    next_step,
+    refusals_of,
+)
 from dstack_cloud.lifecycle.memory import ranked_last, shortages_in
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ranking import banded
@@ -24,9 +33,6 @@ from dstack_cloud.units import format_duration
 
 # How long a request to stop may go unnoticed while there is nothing to ask for.
 _LOOK_S = 5.0
-
-AskFor = Callable[[Sequence[Offer], int], LaunchAnswer]
-"""Asks the cloud once for one machine of some offers; the number tells the requests apart."""
 
 
 def seek(
@@ -39,7 +45,8 @@ def seek(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Machine:
-    """The first machine that is to be had.
+    """The first machine that is to be had. One that comes after it, from a region that took long
+    to answer, is ended at once.
 
     Raises NoCapacityError, QuotaError or ThrottledError with the table of what was tried,
     DetachedError when somebody stopped the run meanwhile, and what `Cloud.launch` raises.
@@ -52,29 +59,38 @@ def seek(
     ranked = ranked_last([*cut, *(offer for offer in offers if not offer.spot)], known)
     failures: list[LaunchFailure] = []
     refusals: list[Refusal] = []
-    asked = 0
-    while True:
-        step = next_step(ranked, refusals, clock() - begun, patience)
-        if isinstance(step, Ask):
-            region = step.offers[0].region
-            tools.report.working("launching", f"{len(step.offers)} offers in {region}")
-            answer = ask(step.offers, asked)
-            asked += 1
-            shortages.remember(
-                tools.store, tools.cloud.name, shortages_in(answer.failures, time.time())
-            )
-            if answer.machine is not None:
-                return answer.machine
-            failures += answer.failures
-            refusals += refusals_of(step.offers, answer.failures, clock() - begun)
-        elif isinstance(step, Wait):
-            left = format_duration(max(patience.until - (clock() - begun), 0))
-            tools.report.working("waiting", f"no machine is to be had; giving up in {left}")
-            pause(min(step.seconds, _LOOK_S))
-            if attempts.read_end(tools.store, run, attempt) is not None:
-                raise DetachedError(f"{run} was stopped while it waited for a machine")
-        else:
-            raise nothing_to_be_had(failures, ranked, clock() - begun)
+    asking = Asking(tools.cloud, ask, tools.late)
+    with asking:
+        while True:
+            waited = clock() - begun
+            pending = [Pending(each.region, each.spot, each.at) for each in asking.open]
+            step = next_step(ranked, refusals, waited, patience, pending)
+            if isinstance(step, Ask):
+                region = step.offers[0].region
+                tools.report.working("launching", f"{len(step.offers)} offers in {region}")
+                asking.begin(step.offers, waited)
+                # One that answers at once must not be asked beside.
+                step = Wait(patience.overlap)
+            if isinstance(step, Wait) and asking.open:
+                answered = asking.wait(step.seconds)
+                if answered is None:
+                    continue
+                asked, answer = answered
+                shortages.remember(
+                    tools.store, tools.cloud.name, shortages_in(answer.failures, time.time())
+                )
+                if answer.machine is not None:
+                    return answer.machine
+                failures += answer.failures
+                refusals += refusals_of(asked.offers, answer.failures, clock() - begun)
+            elif isinstance(step, Wait):
+                left = format_duration(max(patience.until - waited, 0))
+                tools.report.working("waiting", f"no machine is to be had; giving up in {left}")
+                pause(min(step.seconds or 0, _LOOK_S))
+                if attempts.read_end(tools.store, run, attempt) is not None:
+                    raise DetachedError(f"{run} was stopped while it waited for a machine")
+            else:
+                raise nothing_to_be_had(failures, ranked, clock() - begun)
 
 
 def nothing_to_be_had(
@@ -96,11 +112,6 @@ def nothing_to_be_had(
         return QuotaError(
             f"the account's quota allows none of {number} offers:\n{table}",
             "dstack-cloud check shows the quotas and how to raise them",
-        )
-    if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
-        return ThrottledError(
-            f"the cloud is busy and took up none of {number} offers:\n{table}",
-            "run it again in a minute",
         )
     if failures and all(failure.kind is FailureKind.THROTTLED for failure in failures):
         return ThrottledError(

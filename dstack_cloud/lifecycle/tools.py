@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dstack_cloud.clouds.base import Cloud, Machine
@@ -45,6 +46,8 @@ class Tools:
     machine must use, too; ``store_region`` is where the bucket is, where that means anything.
     ``rest`` is for when the cloud will not be asked for a while: what is only needed for that may
     be let go.
+    ``late`` are threads that end a machine which nobody needs as soon as it is there: to be waited
+    for before the program ends.
     """
 
     cloud: Cloud
@@ -57,3 +60,4 @@ class Tools:
     provisioning: dict[str, str]
     store_region: str | None
     rest: Callable[[], None] = _nothing
+    late: list[threading.Thread] = field(default_factory=list)

@@ -14,6 +14,7 @@ from dstack_cloud.lifecycle.capacity import (
     Ask,
     GiveUp,
     Patience,
+    Pending,
     Refusal,
     Wait,
     next_step,
@@ -176,3 +177,24 @@ def test_the_search_ends_in_its_time_and_asks_for_everything(offers, wait, after
         refusals += refuse_all(step, now, seconds=seconds)
     assert now <= patience.until
     assert asked == {(one.region, one.machine, one.spot) for one in offers}
+
+
+def test_a_region_that_takes_long_is_asked_beside_the_next_one():
+    offers, pending = [SMALL, LARGE, FAR], [Pending("r1", True, 10)]
+    assert next_step(offers, [], 12, Patience(), pending) == Wait(3)
+    assert next_step(offers, [], 15, Patience(), pending) == Ask((FAR,))
+    both = [*pending, Pending("r2", True, 15)]
+    third = offer("small", "r3")
+    assert next_step([*offers, third], [], 99, Patience(), both) == Wait(None)
+    # An answer makes room, by the time of what is still under way.
+    refusals = refuse_all(Ask((FAR,)), 16)
+    assert next_step([*offers, third], refusals, 16, Patience(), pending) == Ask((third,))
+
+
+def test_nobody_gives_up_while_an_answer_is_under_way():
+    pending = [Pending("r1", True, 0)]
+    assert next_step([SMALL, LARGE], [], 99, Patience(), pending) == Wait(None)
+    # Nor is the dearer market asked before the better one has said no.
+    far = offer("small", "r2", spot=False)
+    patience = Patience(on_demand_after=0)
+    assert next_step([SMALL, far], [], 99, patience, pending) == Wait(None)

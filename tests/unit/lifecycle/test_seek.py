@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,7 +20,12 @@ from dstack_cloud.clouds.base import (
     MachineState,
     Scope,
 )
-from dstack_cloud.errors import DetachedError, NoCapacityError, QuotaError
+from dstack_cloud.errors import (
+    DetachedError,
+    NoCapacityError,
+    PermissionDeniedError,
+    QuotaError,
+)
 from dstack_cloud.lifecycle.capacity import Patience
 from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.seek import seek
@@ -76,7 +82,7 @@ def search(
 ) -> tuple[Cloud, Machine]:
     times = {(one.machine, one.spot): until.get(one.machine, 1e9) for one in offers}
     cloud = Cloud(times, kind)
-    tools: Any = SimpleNamespace(store=store, cloud=cloud, report=Silent())
+    tools: Any = SimpleNamespace(store=store, cloud=cloud, report=Silent(), late=[])
     found = seek(tools, "train-1", 1, offers, patience, cloud.ask, lambda: cloud.now, cloud.pause)
     return cloud, found
 
@@ -142,7 +148,75 @@ def test_a_stop_ends_the_waiting(store):
         if cloud.now > 20:
             attempts.record_end(store, "train-1", 1, {"state": "stopped"})
 
-    tools: Any = SimpleNamespace(store=store, cloud=cloud, report=Silent())
+    tools: Any = SimpleNamespace(store=store, cloud=cloud, report=Silent(), late=[])
     with pytest.raises(DetachedError):
         seek(tools, "train-1", 1, offers, Patience(wait=3600), cloud.ask, lambda: cloud.now, pause)
     assert cloud.now < 30
+
+
+class Regions:
+    """Answers for a region once it may; each has a machine, or raises."""
+
+    name = "aws"
+
+    def __init__(self, **answers: Machine | Exception) -> None:
+        self.answers = answers
+        self.may = {region: threading.Event() for region in answers}
+        self.asked: list[str] = []
+        self.ended: list[str] = []
+
+    def ask(self, offers: Sequence[Offer], number: int) -> LaunchAnswer:
+        region = offers[0].region
+        self.asked.append(region)
+        assert self.may[region].wait(30)
+        answer = self.answers[region]
+        if isinstance(answer, Exception):
+            raise answer
+        return LaunchAnswer(answer)
+
+    def terminate(self, region: str, ids: Sequence[str]) -> None:
+        self.ended += [f"{region} {one}" for one in ids]
+
+
+def machine(region: str) -> Machine:
+    return Machine("aws", region, f"i-{region}", "s", MachineState.STARTING, spot=True)
+
+
+def look(
+    store: Any, cloud: Regions, overlap: float = 60.0
+) -> tuple[Machine, list[threading.Thread]]:
+    tools: Any = SimpleNamespace(store=store, cloud=cloud, report=Silent(), late=[])
+    offers = [offer("s", region) for region in cloud.answers]
+    return seek(tools, "train-1", 1, offers, Patience(overlap=overlap), cloud.ask), tools.late
+
+
+def test_the_first_machine_wins_and_a_late_one_is_ended(store):
+    cloud = Regions(r1=machine("r1"), r2=machine("r2"))
+    cloud.may["r2"].set()
+    found, late = look(store, cloud, 0.05)
+    assert (found.id, cloud.asked, cloud.ended) == ("i-r2", ["r1", "r2"], [])
+    cloud.may["r1"].set()
+    (thread,) = late
+    thread.join(30)
+    assert cloud.ended == ["r1 i-r1"]
+
+
+def test_a_region_that_answers_soon_is_asked_alone(store):
+    cloud = Regions(r1=machine("r1"), r2=machine("r2"))
+    cloud.may["r1"].set()
+    assert (look(store, cloud)[0].id, cloud.asked) == ("i-r1", ["r1"])
+
+
+def test_an_error_of_one_region_waits_for_the_machine_of_another(store):
+    cloud = Regions(r1=machine("r1"), r2=PermissionDeniedError("not in r2"))
+    cloud.may["r2"].set()
+    threading.Timer(0.5, cloud.may["r1"].set).start()
+    assert (look(store, cloud, 0.05)[0].id, cloud.ended) == ("i-r1", [])
+
+
+def test_an_error_ends_the_search(store):
+    cloud = Regions(r1=PermissionDeniedError("not here"), r2=machine("r2"))
+    cloud.may["r1"].set()
+    with pytest.raises(PermissionDeniedError):
+        look(store, cloud)
+    assert cloud.asked == ["r1"]
