@@ -5,7 +5,7 @@
              toolkit_repository: URL, toolkit_key: URL}
     gcp:    {store: gs://NAME, regions: [], image, project, network}
     local:  {store: FOLDER, image}
-    timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m}
+    timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m, restart: 6m}
 
 The file is ``$DSTACK_CLOUD_CONFIG``, else ``~/.config/dstack-cloud/config.yaml``. One that is not
 there is an empty one: the local cloud needs none.
@@ -69,11 +69,13 @@ class LocalConfig:
 @dataclass(frozen=True)
 class Timers:
     """Seconds after which a machine ends itself: without a job, without a sign of its agent, with
-    an image that is being pulled and makes no progress."""
+    an image that is being pulled and makes no progress. ``restart`` is what it takes from the call
+    for a machine until its container works: what a deadline reckons with at least."""
 
     no_job: int = 600
     heartbeat: int = 120
     pull_stall: int = 300
+    restart: int = 360
 
 
 @dataclass(frozen=True)

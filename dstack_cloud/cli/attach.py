@@ -19,7 +19,7 @@ def attach(
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.cli.run import conclude
     from dstack_cloud.lifecycle import driver
-    from dstack_cloud.lifecycle.going import Going, private_values
+    from dstack_cloud.lifecycle.going import Going, keeper, private_values
     from dstack_cloud.lifecycle.record import record_from_json
     from dstack_cloud.state.runs import read_run
     from dstack_cloud.tools_of_run import tools_of_run
@@ -28,5 +28,10 @@ def attach(
     config = configuration.load()
     tools = tools_of_run(config, run, report, apart=True)
     record = record_from_json(read_run(tools.store, run))
-    going = Going(record, Planner(config), lambda: private_values(record, os.environ))
+    going = Going(
+        record,
+        Planner(config),
+        lambda: private_values(record, os.environ),
+        in_time=keeper(tools, record),
+    )
     return conclude(driver.attach(tools, going), as_json)

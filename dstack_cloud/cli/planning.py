@@ -57,7 +57,6 @@ class Planner:
         """The offers, best first. Raises what `make_plan` raises."""
         if self._plan is None or time.monotonic() - self._at > _GOOD_FOR_S:
             request = replace(record.request, clouds=(record.cloud,))
-            on_demand_too = record.on_demand_after is not None
-            self._plan = make_plan(self._config, request, on_demand_too)
+            self._plan = make_plan(self._config, request, record.on_demand_too)
             self._at = time.monotonic()
         return [offer for offer in self._plan.offers if offer.cloud == record.cloud]

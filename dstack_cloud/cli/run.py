@@ -14,7 +14,7 @@ from dstack_cloud.cli import options, render
 from dstack_cloud.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
@@ -62,6 +62,12 @@ def run(
         str | None,
         typer.Option("--wait", help="Go on looking for a machine for so long: 30m."),
     ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline", help="Be done by then, as cheaply as that allows, counted from now: 36h."
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Run a workflow on a machine of its own, and end the machine."""
@@ -85,7 +91,9 @@ def run(
     )
     if gpu is None:
         _require_known_gpu(chosen)
-    limits = limits_of(chosen, request, max_duration, max_cost, on_demand_after, wait)
+    limits = limits_of(
+        config, chosen, request, max_duration, max_cost, on_demand_after, wait, deadline
+    )
     # Whatever the file gets wrong must show before anything is asked of a cloud.
     spec = chosen.container("name", args or (), os.environ, _default_image(config, clouds[0]))
     report = render.QuietReporter() if as_json else render.TerminalReporter()
@@ -100,14 +108,16 @@ def run(
     if tools and yes:
         # Nobody will be asked, so the code may be on its way while the plan is made.
         code = ahead(partial(store_code, tools.store, workflows.root))
-    plan = make_plan(config, request, on_demand_too=limits.on_demand_after is not None)
+    plan = make_plan(config, request, on_demand_too=limits.on_demand_too)
     budget = limits.check_budget(config, request, plan.offers[0])
     if tools:
         # For the launch, while the user reads the plan.
         wiring.ask_ahead(tools.cloud, plan.offers)
     if not as_json:
+        more = limits.deadline_lines(config, request, plan.offers)
         slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
-        _show(chosen, request, spec.image, plan, slow, budget)
+        _show(chosen, request, spec.image, plan, slow, [budget, *more])
+    limits.check_deadline()
     if tools is None:
         if as_json:
             from dstack_cloud.cli.offers import plan_json
@@ -147,7 +157,7 @@ def _carry_out(
 ) -> Outcome:
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.lifecycle import driver
-    from dstack_cloud.lifecycle.going import Going
+    from dstack_cloud.lifecycle.going import Going, keeper
     from dstack_cloud.lifecycle.submit import Submission, submit
     from dstack_cloud.retry import default
 
@@ -162,16 +172,19 @@ def _carry_out(
         artifacts=workflow.artifacts,
         grace=workflow.grace,
         max_duration=limits.max_duration,
-        retry=workflow.retry or default(bool(request.interruptible)),
+        retry=workflow.retry or default(bool(request.interruptible) or limits.terms is not None),
         max_cost=limits.max_cost,
         on_demand_after=limits.on_demand_after,
         wait=limits.wait,
+        deadline=limits.terms.deadline if limits.terms else None,
+        duration=limits.terms.duration if limits.terms else None,
         secrets=workflow.secrets,
         private=frozenset(item.name for item in environment if item.value is None),
         code=code.key if code.files else None,
     )
     record, private = submit(tools, submission)
-    return driver.run(tools, Going(record, Planner(config, plan), lambda: private), detach)
+    going = Going(record, Planner(config, plan), lambda: private, in_time=keeper(tools, record))
+    return driver.run(tools, going, detach)
 
 
 def _default_image(config: Config, cloud: str) -> str | None:
@@ -184,7 +197,7 @@ def _show(
     image: str,
     plan: Plan,
     slow: Collection[str],
-    budget: str | None,
+    more: Sequence[str | None],
 ) -> None:
     from dstack_cloud.cli.plan_table import plan_lines, request_words
 
@@ -193,8 +206,8 @@ def _show(
     render.say()
     for line in plan_lines(plan, _SHOWN, slow, render.width_of(sys.stderr)):
         render.say(line)
-    if budget:
-        render.say(f"  {budget}")
+    for words in filter(None, more):
+        render.say(f"  {words}")
     render.say()
 
 

@@ -9,16 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from dstack_cloud import retry
-from dstack_cloud.errors import DetachedError
+from dstack_cloud.errors import DetachedError, TryAgainError
 from dstack_cloud.lifecycle.bring_up import Held
-from dstack_cloud.lifecycle.elsewhere import elsewhere
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.launch import describe, launch
 from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.tools import Tools
-from dstack_cloud.state import attempts, stops
+from dstack_cloud.state import attempts, moves, stops
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.units import format_time, parse_time, utc_now
 
@@ -35,9 +34,8 @@ def launch_next(tools: Tools, going: Going, attempt: int) -> Held:
         stop_between(tools, going.record.run, attempt)
         return Held(attempt, None)
     going.private()  # Raises before there is anything to pay for.
-    offers = elsewhere(going.plan(going.record), going.lost)
     begun = time.monotonic()
-    launched = launch(tools, going.record, attempt, offers)
+    launched = launch(tools, going.record, attempt, *going.search())
     if launched is not None:
         tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
     return Held(attempt, launched)
@@ -54,7 +52,8 @@ def stop_between(tools: Tools, run: str, attempt: int) -> bool:
 
 
 class Successor:
-    """Watches an attempt for the cloud's notice, and has the next one ready when it ends."""
+    """Watches an attempt for the cloud's notice, and whether its deadline calls for another
+    machine, and has the next one ready when it ends."""
 
     def __init__(self, tools: Tools, going: Going, target: Following) -> None:
         self._tools = tools
@@ -75,6 +74,8 @@ class Successor:
                     "its work is being saved while another machine is launched",
                 )
                 self._begin()
+            elif not notice and self._launch is None:
+                self._move_if_due(news)
             status(news)
 
         return look
@@ -85,7 +86,7 @@ class Successor:
             self._call_off(end)
             return None
         if self._launch is None:
-            self._going.lost.append(self._target.machine)
+            self._going.lose(self._target.machine)
             return launch_next(self._tools, self._going, self._target.attempt + 1)
         held = self._launch.result()
         if held.launched is not None:
@@ -119,8 +120,29 @@ class Successor:
             utc_now(),
         )
 
+    def _move_if_due(self, news: Mapping[str, Any]) -> None:
+        """Where the deadline calls for a machine on demand: ask this one to save its work and end,
+        and launch the other meanwhile, as for a notice."""
+        in_time = self._going.in_time
+        if in_time is None or not self._follows():
+            return
+        target = self._target
+        try:
+            why = in_time.move(news, target)
+            if why is None:
+                return
+            moves.request_move(
+                self._tools.store, target.run, target.attempt, why=why, by=self._tools.owner
+            )
+        except TryAgainError:
+            return  # The store is out of reach for now: the next look decides again.
+        self._tools.report.warn(
+            "deadline", f"{why}: on to a machine on demand", "its work is being saved meanwhile"
+        )
+        self._begin()
+
     def _begin(self) -> None:
-        self._going.lost.append(self._target.machine)
+        self._going.lose(self._target.machine)
         quiet = replace(self._tools, report=Silent())
         self._launch = self._pool.submit(launch_next, quiet, self._going, self._target.attempt + 1)
 

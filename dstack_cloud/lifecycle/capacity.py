@@ -78,14 +78,18 @@ class Pending:
 @dataclass(frozen=True)
 class Wait:
     """Ask for nothing for so many seconds (None: until an answer comes), then decide again. An
-    answer that comes meanwhile ends the wait."""
+    answer that comes meanwhile ends the wait. ``why``, where the wait is a choice."""
 
     seconds: float | None
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class GiveUp:
     """Nothing is to be had in the time that there is."""
+
+
+Step = Ask | Wait | GiveUp
 
 
 def next_step(
@@ -94,16 +98,16 @@ def next_step(
     waited: float,
     patience: Patience,
     pending: Sequence[Pending] = (),
-) -> Ask | Wait | GiveUp:
+) -> Step:
     """What to do ``waited`` seconds after the search began. ``refusals`` are in their order."""
-    ends = _ends(refusals, patience)
+    over_at = ends(refusals, patience)
     opening = _opening(offers, patience)
     open_now = [offer for offer in offers if offer.spot or waited >= opening]
     left = [
         found
         for offer in open_now
         if not _is_pending(offer, pending)
-        and (found := _without(offer, [one for one, end in ends if end > waited])) is not None
+        and (found := without(offer, [one for one, end in over_at if end > waited])) is not None
     ]
     if pending:
         free_at = max(one.at for one in pending) + patience.overlap
@@ -115,7 +119,7 @@ def next_step(
         first = (left[0].region, left[0].spot)
         return Ask(tuple(offer for offer in left if (offer.region, offer.spot) == first))
     next_at = min(
-        [end for _, end in ends if end > waited] + [opening] * (opening > waited), default=None
+        [end for _, end in over_at if end > waited] + [opening] * (opening > waited), default=None
     )
     if next_at is None or next_at > patience.until:
         return GiveUp()
@@ -160,7 +164,7 @@ def _refusal(
     return Refusal(scope, offer.region, offer.machine, offer.spot, zones, at, seconds, passing)
 
 
-def _ends(refusals: Sequence[Refusal], patience: Patience) -> list[tuple[Refusal, float]]:
+def ends(refusals: Sequence[Refusal], patience: Patience) -> list[tuple[Refusal, float]]:
     """Each refusal with the moment at which it is over."""
     times: dict[tuple[object, ...], int] = {}
     found = []
@@ -182,7 +186,7 @@ def _opening(offers: Sequence[Offer], patience: Patience) -> float:
     return patience.on_demand_after
 
 
-def _without(offer: Offer, refusals: Iterable[Refusal]) -> Offer | None:
+def without(offer: Offer, refusals: Iterable[Refusal]) -> Offer | None:
     """The offer in the zones that are not refused; None where none is left."""
     zones = _zones(offer)
     for one in refusals:

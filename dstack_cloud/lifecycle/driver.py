@@ -43,7 +43,7 @@ def run(tools: Tools, going: Going, detach: bool) -> Outcome:
     """
     begun = time.monotonic()
     with _late_ones_ended(tools):
-        launched = launch(tools, going.record, 1, going.plan(going.record))
+        launched = launch(tools, going.record, 1, *going.search())
         if launched is None:
             raise TryAgainError(f"another client has begun {going.record.run}")
         tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
@@ -74,7 +74,7 @@ def _go_on(tools: Tools, going: Going) -> Outcome:
         return conclude(tools, name, found.attempt, machine, found.end)
     say_end(tools, name, found.end)
     if machine is not None:
-        going.lost.append(machine)
+        going.lose(machine)
     return _see_through(tools, going, launch_next(tools, going, found.attempt + 1))
 
 
@@ -164,7 +164,7 @@ def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError)
         raise error
     tools.report.warn("interrupted", error.message, "another machine is launched")
     if held.launched is not None:
-        going.lost.append(held.launched.machine)
+        going.lose(held.launched.machine)
     return launch_next(tools, going, held.attempt + 1)
 
 

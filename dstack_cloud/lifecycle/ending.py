@@ -24,6 +24,7 @@ _REASONS: dict[str, type[DstackError]] = {
     "machine-lost": errors.MachineLostError,
     "fenced": errors.TryAgainError,
     "interrupted": errors.TryAgainError,
+    "moved": errors.TryAgainError,
     "agent": errors.InternalError,
 }
 

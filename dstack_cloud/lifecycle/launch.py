@@ -19,11 +19,11 @@ from dstack_cloud.clouds.base import (
 from dstack_cloud.config import Timers
 from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.budget import budget_left
-from dstack_cloud.lifecycle.capacity import Patience
+from dstack_cloud.lifecycle.capacity import Patience, next_step
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
-from dstack_cloud.lifecycle.seek import seek
+from dstack_cloud.lifecycle.seek import Decide, seek
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.keys import KeyPair, generate
 from dstack_cloud.machine.user_data import provision_script, user_data
@@ -46,7 +46,11 @@ class Launched:
 
 
 def launch(
-    tools: Tools, record: RunRecord, attempt: int, offers: Sequence[Offer]
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    offers: Sequence[Offer],
+    decide: Decide = next_step,
 ) -> Launched | None:
     """Claim the attempt, look for a machine, and record it.
 
@@ -66,7 +70,7 @@ def launch(
     machine: Machine | None = None
     try:
         budget_left(tools.store, record, attempt)  # Raises where nothing is left.
-        machine = _first_machine(tools, record, attempt, offers, host_key, token)
+        machine = _first_machine(tools, record, attempt, offers, host_key, token, decide)
         recorded = machine_as_json(machine, host_key.public)
         attempts.record_machine(tools.store, record.run, attempt, recorded)
     except DstackError as error:
@@ -130,6 +134,7 @@ def _first_machine(
     offers: Sequence[Offer],
     host_key: KeyPair,
     token: str,
+    decide: Decide,
 ) -> Machine:
     key, prepull = tools.reach.public_key(), record.container.image
     # Not a function of this one's own: the cloud may be asked from another process.
@@ -153,13 +158,14 @@ def _first_machine(
         )
         return tools.cloud.launch(request)
 
-    return seek(tools, record.run, attempt, offers, _patience(record), ask)
+    return seek(tools, record.run, attempt, offers, _patience(record), ask, decide=decide)
 
 
 def _patience(record: RunRecord) -> Patience:
-    wait = max(
-        record.wait, retry.patience(record.retry, parse_time(record.submitted_at), utc_now())
-    )
+    now = utc_now()
+    wait = max(record.wait, retry.patience(record.retry, parse_time(record.submitted_at), now))
+    if record.deadline is not None:
+        wait = max(wait, int((parse_time(record.deadline) - now).total_seconds()))
     return Patience(record.on_demand_after, wait)
 
 

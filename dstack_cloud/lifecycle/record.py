@@ -24,7 +24,8 @@ class RunRecord:
 
     ``max_cost`` is USD for all attempts together; ``on_demand_after`` the seconds of looking for a
     spot machine after which one on demand will do (None: never); ``wait`` how many seconds to go on
-    looking where nothing is to be had.
+    looking where nothing is to be had. ``deadline`` is the moment by which the work must be done,
+    ``duration`` the seconds that it takes: both or neither.
     """
 
     run: str
@@ -45,7 +46,14 @@ class RunRecord:
     on_demand_after: int | None = None
     wait: int = 0
     retry: Retry | None = None
+    deadline: str | None = None
+    duration: int | None = None
     timers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def on_demand_too(self) -> bool:
+        """Whether a machine on demand will do, sooner or later, where spot is asked for."""
+        return self.on_demand_after is not None or self.deadline is not None
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready: bytes as numbers, money as decimal strings."""

@@ -20,6 +20,7 @@ from dstack_cloud.lifecycle.capacity import (
     Patience,
     Pending,
     Refusal,
+    Step,
     Wait,
     next_step,
     refusals_of,
@@ -34,6 +35,11 @@ from dstack_cloud.units import format_duration
 # How long a request to stop may go unnoticed while there is nothing to ask for.
 _LOOK_S = 5.0
 
+Decide = Callable[
+    [Sequence[Offer], Sequence[Refusal], float, Patience, Sequence[Pending]], Step
+]
+"""What to do next: `capacity.next_step`, or what keeps a deadline."""
+
 
 def seek(
     tools: Tools,
@@ -44,6 +50,7 @@ def seek(
     ask: AskFor,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
+    decide: Decide = next_step,
 ) -> Machine:
     """The first machine that is to be had. One that comes after it, from a region that took long
     to answer, is ended at once.
@@ -64,7 +71,7 @@ def seek(
         while True:
             waited = clock() - begun
             pending = [Pending(each.region, each.spot, each.at) for each in asking.open]
-            step = next_step(ranked, refusals, waited, patience, pending)
+            step = decide(ranked, refusals, waited, patience, pending)
             if isinstance(step, Ask):
                 region = step.offers[0].region
                 tools.report.working("launching", f"{len(step.offers)} offers in {region}")
@@ -85,7 +92,8 @@ def seek(
                 refusals += refusals_of(asked.offers, answer.failures, clock() - begun)
             elif isinstance(step, Wait):
                 left = format_duration(max(patience.until - waited, 0))
-                tools.report.working("waiting", f"no machine is to be had; giving up in {left}")
+                why = step.why or f"no machine is to be had; giving up in {left}"
+                tools.report.working("waiting", why)
                 pause(min(step.seconds or 0, _LOOK_S))
                 if attempts.read_end(tools.store, run, attempt) is not None:
                     raise DetachedError(f"{run} was stopped while it waited for a machine")

@@ -15,7 +15,7 @@ from dstack_cloud.machine.bundle import agent_bundle
 from dstack_cloud.machine.job import ArtifactSpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
 from dstack_cloud.ssh.base import Session
-from dstack_cloud.ssh.docker import run_argv
+from dstack_cloud.ssh.docker import PROGRESS_FILE, run_argv
 from dstack_cloud.units import parse_time, utc_now
 
 _START_S = 60.0
@@ -86,6 +86,7 @@ def job(
                 "DSTACK_RUN": record.run,
                 "DSTACK_ATTEMPT": str(attempt),
                 "DSTACK_RESUMED": "0" if attempt == 1 else "1",
+                "DSTACK_PROGRESS_FILE": PROGRESS_FILE,
             },
             secrets=tuple(secrets),
             stop_timeout=record.grace,
@@ -105,6 +106,7 @@ def job(
         rotate_host_key=home.own_machine,
         retry=_retry(record, attempt),
         restore=attempt > 1,
+        movable=record.deadline is not None,
         machine_record=machine_as_json(machine, launched.host_key),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from dstack_cloud.lifecycle.record import RunRecord
@@ -21,7 +22,7 @@ class Submission:
 
     ``container`` makes the container spec for the run's name; ``private`` are the environment
     variables whose values must not be written down: they travel to the machine alone. ``code`` is
-    the key of the uploaded archive.
+    the key of the uploaded archive. ``deadline`` is seconds from now on.
     """
 
     workflow: str
@@ -35,6 +36,8 @@ class Submission:
     on_demand_after: int | None
     wait: int
     retry: Retry | None
+    deadline: int | None
+    duration: int | None
     secrets: tuple[str, ...]
     private: frozenset[str]
     code: str | None
@@ -67,10 +70,15 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
             on_demand_after=submission.on_demand_after,
             wait=submission.wait,
             retry=submission.retry,
+            deadline=deadline,
+            duration=submission.duration,
             timers={"no_job": tools.timers.no_job, "heartbeat": tools.timers.heartbeat},
         )
 
-    submitted_at = format_time(utc_now())
+    now = utc_now()
+    submitted_at, deadline = format_time(now), None
+    if submission.deadline is not None:
+        deadline = format_time(now + timedelta(seconds=submission.deadline))
     name = runs.submit(
         tools.store, submission.workflow, lambda claimed: as_record(claimed).as_json()
     )

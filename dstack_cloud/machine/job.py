@@ -65,7 +65,8 @@ class Job:
 
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
     the end of the attempt before this one is on record. ``rebalance`` takes the cloud's early
-    warning for a notice, too; ``notices`` names the sources to watch, by default the cloud's."""
+    warning for a notice, too; ``notices`` names the sources to watch, by default the cloud's.
+    ``movable``: ``move.json`` beside the attempt's other objects asks for another machine."""
 
     run: str
     attempt: int
@@ -95,6 +96,7 @@ class Job:
     restore: bool = False
     rebalance: bool = False
     notices: Sequence[str] | None = None
+    movable: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The document that goes over the wire: secrets included, so never to a disk or a log."""
@@ -133,6 +135,7 @@ class Job:
             "retry": {**vars(self.retry), "on": list(self.retry.on)} if self.retry else None,
             "restore": self.restore,
             "rebalance": self.rebalance,
+            "movable": self.movable,
             "notices": list(_NOTICES.get(self.cloud, ()) if self.notices is None else self.notices),
         }
 
@@ -165,7 +168,8 @@ class Notice:
 @dataclass(frozen=True)
 class Status:
     """The agent's last word while it works. ``phase`` is preparing, pulling, restoring, running,
-    saving or ending, since ``since``; ``image`` is ``{name, bytes, seconds}`` once it is there."""
+    saving or ending, since ``since``; ``image`` is ``{name, bytes, seconds}`` once it is there.
+    ``hours_left`` is the container's word of ``hours_left_at``, None without one."""
 
     phase: str
     since: datetime
@@ -177,6 +181,8 @@ class Status:
     sync: SyncStatus = field(default_factory=SyncStatus)
     host_key: str | None = None
     notice: Notice | None = None
+    hours_left: float | None = None
+    hours_left_at: datetime | None = None
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Status:
@@ -201,6 +207,8 @@ class Status:
             host_key=raw.get("host_key"),
             notice=notice
             and Notice(parse_time(notice["at"]), notice["action"], parse_time(notice["by"])),
+            hours_left=raw.get("hours_left"),
+            hours_left_at=_time(raw.get("hours_left_at")),
         )
 
 
@@ -219,8 +227,9 @@ class StoredArtifact:
 @dataclass(frozen=True)
 class End:
     """How an attempt ended. ``state`` is done, failed, stopped or lost; ``reason`` is exited,
-    stopped, aborted, max_duration, max_cost, image, disk, memory, setup, fenced, interrupted or
-    agent; ``retry`` says that the run is not over: another attempt follows."""
+    stopped, aborted, max_duration, max_cost, image, disk, memory, setup, fenced, interrupted, moved
+    or agent; ``hours_left`` is as in `Status`; ``retry`` says that the run is not over: another
+    attempt follows."""
 
     state: str
     reason: str
@@ -234,6 +243,8 @@ class End:
     log_bytes: int = 0
     artifacts: tuple[StoredArtifact, ...] = ()
     retry: bool = False
+    hours_left: float | None = None
+    hours_left_at: datetime | None = None
 
     @property
     def artifacts_stored(self) -> bool:
@@ -262,4 +273,6 @@ class End:
                 for a in raw.get("artifacts") or ()
             ),
             retry=bool(raw.get("retry")),
+            hours_left=raw.get("hours_left"),
+            hours_left_at=_time(raw.get("hours_left_at")),
         )

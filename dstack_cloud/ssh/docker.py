@@ -7,8 +7,12 @@ filled in on the machine; anywhere else they are the user's own text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from dstack_cloud.spec import WORKING_DIR, ContainerSpec
+
+PROGRESS_FILE = "/dstack/hours_left"
+"""Where the container may say how many hours of work are left, as a number."""
 
 
 def mount_target(working_dir: str) -> str:
@@ -49,6 +53,7 @@ def run_argv(
     argv += ["--log-driver", "local", "--log-opt", "max-size=1000t", "--log-opt", "max-file=1"]
     argv += ["--log-opt", "compress=false", "--network", "bridge"]
     argv += ["--volume", f"{{root}}/workflow:{mount_target(spec.working_dir)}"]
+    argv += ["--volume", f"{{root}}/progress:{PurePosixPath(PROGRESS_FILE).parent}"]
     argv += ["--workdir", spec.working_dir]
     if spec.shm_size is not None:
         argv += ["--shm-size", f"{spec.shm_size}b"]

@@ -6,6 +6,7 @@ runs/<run>/clients/<fingerprint>.pub         public key of a client that joined
 runs/<run>/attempts/<n>/intent.json          create-only: who holds it owns the attempt
 runs/<run>/attempts/<n>/machine.json         the machine and its public host key
 runs/<run>/attempts/<n>/status.json          the agent's last word while it works
+runs/<run>/attempts/<n>/move.json            the request to go on elsewhere, by who follows
 runs/<run>/attempts/<n>/end.json             create-only: how the attempt ended
 runs/<run>/attempts/<n>/log/<first byte, 20 digits>
 index/<state>/<run>                          empty; the state is in the name
@@ -55,6 +56,10 @@ def machine(name: str, number: int) -> str:
 
 def status(name: str, number: int) -> str:
     return f"{attempt(name, number)}status.json"
+
+
+def move(name: str, number: int) -> str:
+    return f"{attempt(name, number)}move.json"
 
 
 def end(name: str, number: int) -> str:

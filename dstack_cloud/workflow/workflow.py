@@ -27,8 +27,6 @@ DEFAULT_GRACE = 30
 # would break what its file promises.
 _NOT_KEPT = {
     "deps": "artifacts of other runs are not brought in yet",
-    "deadline": "deadlines are not kept yet",
-    "duration": "it has a meaning only with 'deadline', and deadlines are not kept yet",
 }
 _NO_PORTS = "ports are not forwarded yet: only the machine itself reaches them"
 
@@ -88,6 +86,16 @@ class Workflow:
         on = asked.on if asked.on is not None else [retries.INTERRUPTION]
         on = [str(int(cause)) if cause.isdigit() else cause for cause in on]
         return Retry(tuple(dict.fromkeys(on)), asked.attempts, asked.within)
+
+    @property
+    def deadline(self) -> int | None:
+        """Seconds after the submission by which the work must be done."""
+        return self.common.deadline
+
+    @property
+    def duration(self) -> int | None:
+        """Seconds that the work takes."""
+        return self.common.duration
 
     @property
     def max_price(self) -> Decimal | None:

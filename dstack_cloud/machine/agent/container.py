@@ -11,6 +11,7 @@ from .engine import NEVER, Engine
 from .errors import Failure
 from .outcome import GONE
 from .paths import Paths, read_json
+from .progress import prepare
 
 _FOLDERS = ("--volume", "--env-file")
 
@@ -45,6 +46,7 @@ def run_container(engine: Engine, job: Mapping[str, Any], paths: Paths) -> Any:
     if container is None:
         if os.path.exists(paths.launched):
             raise Failure("agent", GONE)
+        prepare(paths)
         _run(fill_in(job["container"]["run"], paths), paths)
         container = engine.inspect(name)
         if container is None:

@@ -9,7 +9,16 @@ import time
 # Weakest first. What ends the run counts for more than what ends only the machine; a graceful
 # ending may still become an abort; a machine that has lost the run to another attempt must not
 # touch anything, whatever else was asked.
-CAUSES = ("interrupted", "stopped", "max_duration", "max_cost", "disk", "aborted", "fenced")
+CAUSES = (
+    "moved",
+    "interrupted",
+    "stopped",
+    "max_duration",
+    "max_cost",
+    "disk",
+    "aborted",
+    "fenced",
+)
 WITHOUT_GRACE = ("aborted", "fenced")
 
 

@@ -64,6 +64,8 @@ def finish(
         ended_at=now(),
         log_bytes=_size(paths.log),
         artifacts=artifacts,
+        hours_left=status.get("hours_left"),
+        hours_left_at=status.get("hours_left_at"),
     )
     disk.release(paths, everything=True)
     # An agent that comes after this one must say the same words: the record is made only once.

@@ -78,12 +78,16 @@ def _asked(cause: str, max_duration: int | None, max_cost: str | None) -> dict[s
         return _result("failed", "disk", "the disk is full", _MORE_DISK)
     if cause == "interrupted":
         return _result("failed", "interrupted", "the machine was taken away during the run")
+    if cause == "moved":
+        return _result("failed", "moved", "the run moves to another machine to keep its deadline")
     return _result("stopped", "fenced", "another attempt owns the run: nothing was saved here")
 
 
 def goes_on(end: Mapping[str, Any], retry: Mapping[str, Any] | None, seconds: float) -> bool:
     """Whether another attempt follows: the workflow asks for one after such an end, so many
     ``seconds`` after this one's start."""
+    if end["reason"] == "moved":
+        return True  # Who asked for the move launches what follows.
     if retry is None or (retry["within"] is not None and seconds > retry["within"]):
         return False
     if end["reason"] == "interrupted":

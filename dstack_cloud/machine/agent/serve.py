@@ -31,6 +31,8 @@ from .notice import watch as watch_notice
 from .open import open_store
 from .outcome import of_failure, outcome
 from .paths import Paths, read_json, write_json
+from .progress import look as look_at_progress
+from .progress import watch as watch_progress
 from .pull import ensure_image
 from .ready import wait_until_ready
 from .recorder import Recorder, tail
@@ -184,11 +186,13 @@ class Attempt:
         self.status.phase("running")
         self.status.update(container_started_at=started)
         self._start("log", self.recorder.run)
+        self._start("progress", lambda: watch_progress(self.paths, self.control.over, self._tell))
         announcement = self._start("announce", self._announce)
         if any(artifact.get("mount") for artifact in self.job["artifacts"]):
             self.sync.start(self._start)
         self.ending.wait(started)
         announcement.join(60.0)
+        look_at_progress(self.paths, self._tell)
         state = (self.engine.inspect(self.job["container"]["name"]) or {}).get("State")
         return {
             **outcome(
@@ -255,6 +259,9 @@ class Attempt:
         places = self.sync.places(mounted_only=False)
         stored = self.sync.stored
         Restore(self.store, self.job, self.paths, self.control, places, stored, report).run()
+
+    def _tell(self, hours: float, at: str) -> None:
+        self.status.update(hours_left=hours, hours_left_at=at)
 
     def _pulled(self, received: int) -> None:
         detail = self.status.get("detail")

@@ -29,6 +29,8 @@ class Status:
             "sync": {"behind": 0, "last_ok": None, "error": None, "warning": None},
             "host_key": None,
             "notice": None,
+            "hours_left": None,
+            "hours_left_at": None,
         }
         # A restarted agent goes on with what its predecessor knew.
         self._fields.update(read_json(paths.status) or {})

@@ -1,5 +1,5 @@
-"""What others ask for through the store: to stop, to make way for another attempt, to let another
-client in."""
+"""What others ask for through the store: to stop, to move, to make way for another attempt, to let
+another client in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .note import note
 from .paths import Paths
 from .store import Store
 
-STOP, CLIENTS, FENCE = 2.0, 5.0, 10.0
+STOP, MOVE, CLIENTS, FENCE = 2.0, 2.0, 5.0, 10.0
 _KINDS = (
     "ssh-ed25519",
     "ssh-rsa",
@@ -85,7 +85,7 @@ class Watch:
         self._paths = paths
         self._control = control
         self._seen: set[str] = set()
-        self._due = {"stop": 0.0, "clients": 0.0, "fence": 0.0}
+        self._due = {"stop": 0.0, "move": 0.0, "clients": 0.0, "fence": 0.0}
 
     def run(self, over: threading.Event) -> None:
         while not over.wait(0.25):
@@ -95,6 +95,7 @@ class Watch:
         """Ask what is due. An unreachable store is no answer: ask again."""
         for name, every, ask in (
             ("stop", STOP, self._stop),
+            ("move", MOVE, self._move),
             ("fence", FENCE, self._fence),
             ("clients", CLIENTS, self._clients),
         ):
@@ -112,6 +113,13 @@ class Watch:
         if data is not None:
             asked = json.loads(data)
             self._control.request("aborted" if asked.get("abort") else "stopped")
+
+    def _move(self) -> None:
+        if not self._job["movable"]:
+            return
+        data = self._store.get("runs/{run}/attempts/{attempt}/move.json".format(**self._job))
+        if data is not None:
+            self._control.request("moved")
 
     def _fence(self) -> None:
         if fenced(self._store, self._job, self._paths):

@@ -96,8 +96,6 @@ def test_arguments_are_used_anywhere(train, key):
     "key",
     [
         "deps: [prepare]",
-        "deadline: 36h",
-        "duration: 20h",
     ],
 )
 def test_promises_that_are_not_kept_yet_stop_the_run(train, key):
@@ -113,7 +111,7 @@ def test_promises_that_are_not_kept_yet_stop_the_run(train, key):
 
 def test_all_that_is_not_kept_is_told(train):
     with pytest.raises(InputError) as caught:
-        train("duration: 1h\ndeadline: 2h").require_runnable()
+        train("deps: [a]\nenvironment: {TOKEN: '${{ secrets.T }}'}").require_runnable()
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["5", "6"]
 
 
