@@ -42,8 +42,10 @@ def due_lines(terms: Terms, offers: Sequence[Offer], disk: int | None, public: b
 
 def how_to_keep(terms: Terms) -> str:
     """What would make a deadline possible that is not."""
-    least = format_duration(terms.restart + terms.duration)
-    words = f"give it at least {least}"
+    least = terms.restart + terms.duration
+    if least >= 3600:  # Told in minutes, so up to a whole one: it must do when it is typed.
+        least = -(-least // 60) * 60
+    words = f"give it at least {format_duration(least)}"
     if terms.deadline > terms.restart:
         words += f", or work of at most {format_duration(terms.deadline - terms.restart)}"
     return f"{words}; timers.restart in the configuration is what a start is taken to need"

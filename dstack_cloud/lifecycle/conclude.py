@@ -67,7 +67,8 @@ def say_end(tools: Tools, run: str, end: Mapping[str, Any]) -> None:
     if end["state"] == "done":
         tools.report.done("done", words + took)
     elif end.get("retry") and end.get("message"):
-        tools.report.warn("interrupted", f"{end['message']}{took}")
+        step = "moved" if end["reason"] == "moved" else "interrupted"
+        tools.report.warn(step, f"{end['message']}{took}")
     else:
         message = f": {end['message']}" if end.get("message") else ""
         # Where it is an error of its own, that is told last, its hint included.

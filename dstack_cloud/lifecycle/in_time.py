@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -40,10 +41,15 @@ from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts, shortages
 from dstack_cloud.state.history import attempts_of
 from dstack_cloud.storage.base import Store
-from dstack_cloud.units import parse_time, utc_now
+from dstack_cloud.units import format_time, parse_time, utc_now
 
 # How long a pool is taken to be short that has just taken a machine back.
 _LOST_S = 300.0
+# The agent's word comes every few seconds and whenever something changes: often enough for the
+# decisions that are due, and no more of them than help.
+_LOOK_S = 1.0
+# The agent's phases after the container's end: there is nothing left to move.
+_OVER = ("saving", "ending")
 
 
 def terms_of(record: RunRecord, restart: int) -> Terms | None:
@@ -68,7 +74,7 @@ class InTime:
         self._seen: Seen = nothing_seen(terms)
         self._market: Market | None = None
         self._lost: list[tuple[Machine, float]] = []
-        self._earlier: dict[int, list[Stretch]] = {}
+        self._known: tuple[int, list[Stretch]] = (0, [])
         self._due = 0.0
 
     def lose(self, machine: Machine) -> None:
@@ -79,7 +85,8 @@ class InTime:
     def search(self) -> Decide:
         """What to ask for next in a search that begins now, as `capacity.next_step`."""
         begun = self._elapsed()
-        stretches = self._stretches()
+        # What is not on record as ended works no more: it saves what it has, or it is lost.
+        stretches = [replace(one, ended=one.ended or begun) for one in self._stretches()]
         known = [*self._recalled(), *(_gone(one, at - begun) for one, at in self._lost)]
 
         def step(
@@ -100,7 +107,8 @@ class InTime:
             sure = _without(offers, [*known, *refusals])
             work, restart = work_left(self._terms, stretches, now), self._restart(stretches)
             choice = choose(self._terms, market, now, work, restart, self._seen)
-            self._see(now, market_of(offers, sure), None)
+            on_demand = [offer for offer in offers if not offer.spot]
+            self._see(now, market_of(offers, [*sure, *on_demand]), None)
             asked = () if choice.kind == "wait" else worth_asking(choice.kind, left, market)
             if asked:
                 return Ask(asked)
@@ -117,25 +125,22 @@ class InTime:
     def move(self, status: Mapping[str, Any], target: Following) -> str | None:
         """Why the run must leave the spot machine that it follows for one on demand, if it must.
 
-        ``status`` is the agent's last word. Asked at each, decides at most once an interval. A move
-        that comes too late to help is not made: what runs may still be in time.
+        ``status`` is the agent's last word. Asked at each. A move that comes too late to help is
+        not made: what runs may still be in time.
         """
         machine, clock = target.machine, time.monotonic()
-        if not machine.spot or clock < self._due:
+        if not machine.spot or clock < self._due or status.get("phase") in _OVER:
             return None
-        self._due = clock + self._terms.interval
+        self._due = clock + _LOOK_S
         now = self._elapsed()
         market = with_machine(self._market, machine)
-        earlier = self._earlier.get(target.attempt)
-        if earlier is None:
-            earlier = self._earlier[target.attempt] = self._stretches(before=target.attempt)
-        intent = attempts.read_intent(self._store, self._record.run, target.attempt)
-        here = stretch_of(intent, status, None, self._submitted_at)
-        stretches = [*earlier, here]
+        launched = format_time(machine.launched_at) if machine.launched_at else None
+        here = stretch_of({"launched_at": launched}, status, None, self._submitted_at)
+        stretches = [*self._before(target.attempt), here]
         work, restart = work_left(self._terms, stretches, now), self._restart(stretches)
         left = 0.0
         if here.started is None:
-            left = max(0.0, restart - (now - (here.asked or now)))
+            left = max(0.0, restart - (now - (here.launched or now)))
         elif now + restart + work > self._terms.deadline:
             return None
         choice = choose(self._terms, market, now, work, restart, self._seen, machine, left)
@@ -159,8 +164,14 @@ class InTime:
         for one in attempts_of(self._store, run):
             if before is None or one.number < before:
                 status = attempts.read_status(self._store, run, one.number)
-                found.append(stretch_of(one.intent, status, one.end, self._submitted_at))
+                found.append(stretch_of(one.machine, status, one.end, self._submitted_at))
         return found
+
+    def _before(self, attempt: int) -> list[Stretch]:
+        """The attempts before one: read once, for they stay as they are."""
+        if self._known[0] != attempt:
+            self._known = (attempt, self._stretches(before=attempt))
+        return self._known[1]
 
     def _recalled(self) -> list[Refusal]:
         """What earlier launches found short of spot. Of what is on demand memory is no reason: it

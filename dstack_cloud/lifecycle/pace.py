@@ -39,11 +39,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One attempt: when its machine was asked for, when its container started and ended, and what
+    """One attempt: when its machine was launched, when its container started and ended, and what
     it said last of the work that is left (seconds), and when. None where that was not, or not
     yet."""
 
-    asked: float | None = None
+    launched: float | None = None
     started: float | None = None
     ended: float | None = None
     left: float | None = None
@@ -51,12 +51,12 @@ class Stretch:
 
 
 def stretch_of(
-    intent: Mapping[str, Any] | None,
+    machine: Mapping[str, Any] | None,
     status: Mapping[str, Any] | None,
     end: Mapping[str, Any] | None,
     submitted_at: datetime,
 ) -> Stretch:
-    """What the documents of an attempt say. An end that somebody else wrote for a machine that
+    """What an attempt's documents say. An end that somebody else wrote for a machine that
     is gone knows no container: the last status does."""
 
     def moment(*places: tuple[Mapping[str, Any] | None, str]) -> float | None:
@@ -68,7 +68,7 @@ def stretch_of(
     told = end if end is not None and end.get("hours_left") is not None else status
     hours = told.get("hours_left") if told is not None else None
     return Stretch(
-        asked=moment((intent, "at")),
+        launched=moment((machine, "launched_at")),
         started=moment((end, "container_started_at"), (status, "container_started_at")),
         ended=moment((end, "container_ended_at"), (end, "ended_at")),
         left=None if hours is None else float(hours) * 3600,
@@ -98,11 +98,11 @@ def work_left(terms: Terms, stretches: Sequence[Stretch], now: float) -> float:
 
 
 def restart_time(terms: Terms, stretches: Sequence[Stretch]) -> float:
-    """Seconds from the call for a machine until it works: the slowest seen in this run, and not
+    """Seconds from a launch until the machine works: the slowest seen in this run, and not
     less than assumed, for what comes next has more to restore."""
     seen = [
-        one.started - one.asked
+        one.started - one.launched
         for one in stretches
-        if one.started is not None and one.asked is not None
+        if one.started is not None and one.launched is not None
     ]
     return max([terms.restart, *seen])

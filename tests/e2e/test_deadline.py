@@ -1,0 +1,198 @@
+"""A run with a deadline: on what kind of machine it starts, when it moves, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.emulated import Emulator, Project, wait_until
+from support.refusals import refused
+
+FILE = ".dstack/workflows.yaml"
+# A start is reckoned as 10 s, decisions are 5 s apart: from 35 s on the rest may be lost.
+WORK = """
+    workflows:
+      - name: work
+        provider: bash
+        resources: {gpu: T4, interruptible: true}
+        duration: 20s
+        deadline: 36s
+        grace: 1s
+        commands:
+          - echo "attempt $DSTACK_ATTEMPT"
+"""
+# It says that all of its work is left until it is somewhere else.
+STUCK = """
+    workflows:
+      - name: stuck
+        provider: bash
+        resources: {gpu: T4, interruptible: true}
+        artifacts: [{path: output}]
+        duration: 20s
+        deadline: 90s
+        grace: 5s
+        commands:
+          - mkdir -p output
+          - echo "attempt $DSTACK_ATTEMPT, $(cat output/made 2>/dev/null)"
+          - echo "made by $DSTACK_ATTEMPT" > output/made
+          - >-
+            while test "$DSTACK_ATTEMPT" = 1;
+            do echo 0.006 > "$DSTACK_PROGRESS_FILE"; sleep 0.5; done
+"""
+
+
+HEAD = """\
+workflows:
+  - name: train
+    provider: docker
+    image: ubuntu
+"""
+
+
+@pytest.fixture
+def cloud(stub: Emulator) -> Iterator[Emulator]:
+    """The stub; no fault, no machine and no memory of a shortage is left to the next test."""
+    yield stub
+    for machine in stub.machines():
+        stub.post(f"/_emulator/machines/{machine['id']}/kill")
+    for fault in stub.get("/_emulator/faults"):
+        stub.delete(f"/_emulator/faults/{fault['id']}")
+
+
+@pytest.fixture
+def project(cloud: Emulator, tmp_path: Path) -> Project:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    found = Project(tmp_path, cloud.environ)
+    return found.configured(tmp_path / "config" / "config.yaml", timers={"restart": "10s"})
+
+
+def kinds(project: Project, run: str) -> list[tuple[bool, str]]:
+    """Of the run's attempts: whether each was on a spot machine, and why it ended."""
+    (bill,) = project.json("cost", run)["runs"]
+    return [(one["spot"], one["reason"]) for one in bill["attempts"]]
+
+
+def fleets(cloud: Emulator, since: int) -> list[dict[str, Any]]:
+    calls = cloud.get(f"/_emulator/calls?since={since}")
+    return [call for call in calls if call["action"] == "CreateFleet"]
+
+
+def latest(cloud: Emulator) -> int:
+    return max((call["sequence"] for call in cloud.get("/_emulator/calls")), default=0)
+
+
+def last_run(project: Project) -> str:
+    return str(project.json("ps", "--all")["runs"][-1]["run"])
+
+
+def test_with_time_to_lose_it_starts_on_spot(cloud: Emulator, project: Project) -> None:
+    project.workflows(WORK)
+    done = project.cli("run", "work", "-y", "--deadline", "10h")
+    assert done.returncode == 0, done.stderr
+    assert "deadline 10 h 00 m: 20.0 s of work" in done.stderr
+    assert "at first a spot machine" in done.stderr
+    assert kinds(project, last_run(project)) == [(True, "exited")]
+
+
+def test_without_it_starts_on_demand(cloud: Emulator, project: Project) -> None:
+    project.workflows(WORK)
+    done = project.cli("run", "work", "-y")
+    assert done.returncode == 0, done.stderr
+    assert "at first a machine on demand" in done.stderr
+    assert kinds(project, last_run(project)) == [(False, "exited")]
+
+
+def test_it_moves_to_a_machine_on_demand_when_its_slack_is_gone(
+    cloud: Emulator, project: Project
+) -> None:
+    project.workflows(STUCK)
+    done = project.cli("run", "stuck", "-y")
+    assert done.returncode == 0, done.stderr
+    assert "on to a machine on demand" in done.stderr
+    # One log, one run, and the work of the first machine on the second.
+    assert done.stdout.startswith("attempt 1, \n")
+    assert done.stdout.endswith("attempt 2, made by 1\n")
+    run = last_run(project)
+    assert kinds(project, run) == [(True, "moved"), (False, "exited")]
+    assert project.state(run) == "done"
+    assert cloud.machines() == []
+
+
+def test_an_interrupted_run_goes_on_by_the_same_policy(cloud: Emulator, project: Project) -> None:
+    project.workflows(STUCK)
+    client = project.start("run", "stuck", "-y", "--deadline", "10h", "--gpu", "V100")
+    (machine,) = wait_until("a machine", cloud.machines)
+    run = wait_until("a run", lambda: project.json("ps")["runs"])[-1]["run"]
+    wait_until("it runs", lambda: project.state(run) == "running")
+    cloud.post(f"/_emulator/machines/{machine['id']}/interrupt", {"notice_s": 20})
+    out, err = client.communicate(timeout=120)
+    assert client.returncode == 0, err
+    assert out.endswith("attempt 2, made by 1\n")
+    assert kinds(project, run) == [(True, "interrupted"), (True, "exited")]
+
+
+def short(cloud: Emulator, **match: str) -> str:
+    """No capacity for such machines until the fault with this id is gone."""
+    fault = {
+        "action": "CreateFleet",
+        "match": match,
+        "error": "InsufficientInstanceCapacity",
+        "times": None,
+    }
+    return str(cloud.post("/_emulator/faults", fault)["id"])
+
+
+def test_it_waits_for_spot_while_there_is_time(cloud: Emulator, project: Project) -> None:
+    project.workflows(WORK)
+    fault, begun = short(cloud, spot="true"), latest(cloud)
+    # What is short is remembered: other machines than those of the other tests.
+    client = project.start("run", "work", "-y", "--deadline", "10h", "--gpu", "A10G")
+    wait_until("it asked again", lambda: len(fleets(cloud, begun)) > 1)
+    cloud.delete(f"/_emulator/faults/{fault}")
+    _, told = client.communicate(timeout=120)
+    assert client.returncode == 0, told
+    assert kinds(project, last_run(project)) == [(True, "exited")]
+
+
+def test_it_waits_for_spot_no_longer_than_the_deadline_allows(
+    cloud: Emulator, project: Project
+) -> None:
+    project.workflows(WORK)
+    short(cloud, spot="true")
+    done = project.cli("run", "work", "-y", "--deadline", "50s", "--gpu", "L4")
+    assert done.returncode == 0, done.stderr
+    assert kinds(project, last_run(project)) == [(False, "exited")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "place", "words"),
+    [
+        ("    deadline: 36h\n", [], "5:15", "how long the work takes"),
+        ("    duration: 36h\n", [], "5:15", "only with a deadline"),
+        ("", ["--deadline", "36h"], "2:11", "how long the work takes"),
+        ("    duration: 20h\n", ["--deadline", "soon"], None, "--deadline: 'soon'"),
+        ("    duration: 20h\n    deadline: 18h\n", [], "6:15", "2 h 00 m too late"),
+        (
+            "    duration: 20h\n    deadline: 18h\n",
+            ["--deadline", "19h"],
+            None,
+            "1 h 00 m too late",
+        ),
+    ],
+)
+def test_deadlines_that_cannot_be_kept(
+    stub: Emulator,
+    project: Project,
+    lines: str,
+    options: list[str],
+    place: str | None,
+    words: str,
+) -> None:
+    project.workflows(HEAD + lines)
+    found = refused(stub, project, "run", "train", "-y", *options)
+    assert (found.document["kind"], found.document["exit_code"]) == ("input", 2)
+    assert words in found.told
+    assert found.place == (f"{FILE}:{place}" if place else "")
