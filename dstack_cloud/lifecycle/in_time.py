@@ -85,8 +85,7 @@ class InTime:
     def search(self) -> Decide:
         """What to ask for next in a search that begins now, as `capacity.next_step`."""
         begun = self._elapsed()
-        # What is not on record as ended works no more: it saves what it has, or it is lost.
-        stretches = [replace(one, ended=one.ended or begun) for one in self._stretches()]
+        stretches = self._stretches(begun)
         known = [*self._recalled(), *(_gone(one, at - begun) for one, at in self._lost)]
 
         def step(
@@ -136,7 +135,7 @@ class InTime:
         market = with_machine(self._market, machine)
         launched = format_time(machine.launched_at) if machine.launched_at else None
         here = stretch_of({"launched_at": launched}, status, None, self._submitted_at)
-        stretches = [*self._before(target.attempt), here]
+        stretches = [*self._before(target.attempt, now), here]
         work, restart = work_left(self._terms, stretches, now), self._restart(stretches)
         left = 0.0
         if here.started is None:
@@ -158,19 +157,21 @@ class InTime:
     def _restart(self, stretches: Sequence[Stretch]) -> float:
         return restart_time(self._terms, stretches)
 
-    def _stretches(self, before: int | None = None) -> list[Stretch]:
-        """What is on record of the attempts, those before a number if one is given."""
+    def _stretches(self, now: float, before: int | None = None) -> list[Stretch]:
+        """What is on record of the attempts, those before a number if one is given. What has no end
+        there works no more, for another is wanted: it saves what it has, or it is lost."""
         run, found = self._record.run, []
         for one in attempts_of(self._store, run):
             if before is None or one.number < before:
                 status = attempts.read_status(self._store, run, one.number)
-                found.append(stretch_of(one.machine, status, one.end, self._submitted_at))
+                here = stretch_of(one.machine, status, one.end, self._submitted_at)
+                found.append(replace(here, ended=now if here.ended is None else here.ended))
         return found
 
-    def _before(self, attempt: int) -> list[Stretch]:
+    def _before(self, attempt: int, now: float) -> list[Stretch]:
         """The attempts before one: read once, for they stay as they are."""
         if self._known[0] != attempt:
-            self._known = (attempt, self._stretches(before=attempt))
+            self._known = (attempt, self._stretches(now, before=attempt))
         return self._known[1]
 
     def _recalled(self) -> list[Refusal]:

@@ -5,7 +5,6 @@ The file is the container's to write, as anything: what is not a number of hours
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 import threading
@@ -33,7 +32,7 @@ def parse(data: bytes) -> float | None:
     except ValueError:
         return None
     # `nan` and `inf` are numbers to Python, and no hours.
-    return hours if math.isfinite(hours) and 0 <= hours <= _MOST else None
+    return hours if 0 <= hours <= _MOST else None
 
 
 def read(paths: Paths) -> tuple[float, float] | None:

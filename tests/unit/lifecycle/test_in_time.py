@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_what_other_launches_found_short_is_not_to_be_had(store: Store) -> None:
     for zone in ("r1a", "r1b"):
         shortages.remember(store, "aws", [Shortage("r1", zone, "m", True, until)])
         shortages.remember(store, "aws", [Shortage("r1", zone, "m", False, until)])
+    shortages.remember(store, "aws", [Shortage("r2", "r2a", "m", False, until)])
     assert keeper(store, RELAXED)[0].search()(OFFERS, [], 0, PATIENCE) == Ask((OFFERS[1],))
     # Of machines on demand that is no reason: there is no time left to be wrong.
     assert keeper(store, TIGHT)[0].search()(OFFERS, [], 0, PATIENCE) == Ask((OFFERS[3],))
@@ -220,13 +222,29 @@ def test_what_has_ended_is_not_moved(store: Store) -> None:
     assert follow(store, True, seconds, phase="saving", **told(20, seconds)) is None
 
 
-def test_time_spent_waiting_for_a_machine_is_neither_work_nor_a_start(store: Store) -> None:
-    """One attempt worked for an hour and was lost; its successor is looked for, for hours."""
-    machine = {"launched_at": format_time(BEGUN)}
+def worked_since_the_submission(store: Store) -> None:
+    """A first attempt without an end on record."""
     attempts.claim_attempt(store, "train-1", 1, {"at": format_time(BEGUN)})
-    attempts.record_machine(store, "train-1", 1, machine)
+    attempts.record_machine(store, "train-1", 1, {"launched_at": format_time(BEGUN)})
     status = {"container_started_at": format_time(BEGUN)}
     store.put("runs/train-1/attempts/1/status.json", json.dumps(status).encode())
+
+
+def test_an_attempt_that_saves_its_work_works_no_more(store: Store) -> None:
+    """It had worked for an hour when the next one was followed, whose container is not to start."""
+    worked_since_the_submission(store)
+    in_time, clock = keeper(store, RELAXED)
+    second = replace(following(spot=True, launched=HOURS), attempt=2)
+    clock.seconds = HOURS
+    assert in_time.move({}, second) is None
+    clock.seconds = 36 * HOURS - 19 * HOURS - 360 - 60 + 1
+    in_time._due = 0.0  # The clock between two looks is another one.
+    assert in_time.move({}, second) == "no time is left to lose"
+
+
+def test_time_spent_waiting_for_a_machine_is_neither_work_nor_a_start(store: Store) -> None:
+    """One attempt worked for an hour and was lost; its successor is looked for, for hours."""
+    worked_since_the_submission(store)
     in_time, clock = keeper(store, RELAXED)
     clock.seconds = HOURS
     step = in_time.search()
