@@ -22,21 +22,23 @@ def due_lines(terms: Terms, offers: Sequence[Offer], disk: int | None, public: b
     )
     if terms.missing > 0:
         return [f"{head}: missed by {format_duration(terms.missing)} even on demand at once"]
-    choice = at_first(terms, offers)
     slack = format_duration(-terms.missing)
+    hours = Decimal(terms.duration + terms.restart) / 3600
+    spot = _dollars(offers, True, hours, disk, public)
+    listed = _dollars(offers, False, hours, disk, public)
+    if not any(offer.spot for offer in offers):
+        cost = f", {format_cost(listed)}" if listed else ""
+        return [f"{head}; {slack} to spare, for no spot machine is asked for{cost}"]
+    choice = at_first(terms, offers)
     lines = [
         f"{head}; {slack} may go to waiting and interruptions",
         f"at first {_KINDS[choice.kind]}: {choice.why}",
     ]
-    hours = Decimal(terms.duration + terms.restart) / 3600
-    spot = _dollars(offers, True, hours, disk, public)
-    listed = _dollars(offers, False, hours, disk, public)
-    if listed is None:
+    if all(offer.spot for offer in offers):
         lines.append("no machine on demand is among the offers: the deadline rests on spot alone")
     if spot is not None:
-        lines.append(f"{format_cost(spot)} if spot lasts throughout" + _to(listed))
-    elif listed is not None:
-        lines.append(f"{format_cost(listed)}, on demand throughout")
+        whole = "" if listed is None else f", {format_cost(listed)} if all of it is on demand"
+        lines.append(f"{format_cost(spot)} if spot lasts throughout{whole}")
     return lines
 
 
@@ -49,10 +51,6 @@ def how_to_keep(terms: Terms) -> str:
     if terms.deadline > terms.restart:
         words += f", or work of at most {format_duration(terms.deadline - terms.restart)}"
     return f"{words}; timers.restart in the configuration is what a start is taken to need"
-
-
-def _to(listed: Decimal | None) -> str:
-    return "" if listed is None else f", {format_cost(listed)} if all of it is on demand"
 
 
 def _dollars(
