@@ -29,10 +29,12 @@ def test_the_agents_unfinished_writes_are_in_no_listing(tmp_path: Path) -> None:
     done = threading.Event()
 
     def write() -> None:
-        for _ in range(150):
-            agent.put("index/running/train-1", b"")
-            agent.copy_in(str(source), "artifacts/train-1/out")
-        done.set()
+        try:
+            for _ in range(150):
+                agent.put("index/running/train-1", b"")
+                agent.copy_in(str(source), "artifacts/train-1/out", lambda: False)
+        finally:
+            done.set()
 
     writer = threading.Thread(target=write)
     writer.start()
