@@ -35,9 +35,7 @@ from dstack_cloud.units import format_duration
 # How long a request to stop may go unnoticed while there is nothing to ask for.
 _LOOK_S = 5.0
 
-Decide = Callable[
-    [Sequence[Offer], Sequence[Refusal], float, Patience, Sequence[Pending]], Step
-]
+Decide = Callable[[Sequence[Offer], Sequence[Refusal], float, Patience, Sequence[Pending]], Step]
 """What to do next: `capacity.next_step`, or what keeps a deadline."""
 
 
