@@ -134,7 +134,8 @@ def use(account: Account) -> None:
     ok(daily.cli("catalog", "update"))
     ok(daily.cli("offers", "--gpu", "T4", "--region", "us-east-1", "--refresh"))
     ok(daily.cli("run", "train", "--dry-run"))
-    ok(daily.cli("run", "train", "-y"))
+    # A budget is kept by the machine, at prices that it asks for.
+    ok(daily.cli("run", "train", "-y", "--max-cost", "5"))
     for settings in (
         {"subnets": [subnet(account)]},
         {"public_ip": False},
