@@ -31,15 +31,23 @@ def stamp() -> str:
 
 @dataclass
 class Container:
-    """``records`` are (seconds since 1970, frame), in the order in which the output came."""
+    """``records`` are (seconds since 1970, frame), in the order in which the output came.
+
+    ``process`` is only kept: let go of, it would look for its child's end itself, and the stub's
+    init, which tells of ends, would not hear of a container that ended at once.
+    """
 
     name: str
-    pid: int
+    process: subprocess.Popen[bytes]
     started: str
     finished: str = _NEVER
     code: int | None = None
     records: list[tuple[float, bytes]] = field(default_factory=list)
     streams: int = 2
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def described(self) -> dict[str, Any]:
         running = self.code is None
@@ -100,7 +108,7 @@ class Engine:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-            container = Container(asked["name"], process.pid, stamp())
+            container = Container(asked["name"], process, stamp())
             self.containers[container.name] = container
         for kind, source in ((1, process.stdout), (2, process.stderr)):
             threading.Thread(target=self._record, args=(container, kind, source)).start()

@@ -27,7 +27,7 @@ def test_ten_cuts_lose_and_repeat_no_line(emulator: Emulator, project: Project) 
             commands:
               - i=0
               - while [ $i -lt {LINES} ]; do
-                seq $((i + 1)) $((i + 1000)); i=$((i + 1000)); sleep 0.1; done
+                seq $((i + 1)) $((i + 1000)); i=$((i + 1000)); sleep 0.3; done
     """)
     with Client(project, "run", "cut", "-y", "--on-demand") as client:
         client.until("output", lambda: client.out)
