@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from dstack_cloud import retry
 from dstack_cloud.errors import DetachedError, TryAgainError
 from dstack_cloud.lifecycle.bring_up import Held
 from dstack_cloud.lifecycle.ending import record_end
@@ -19,7 +18,7 @@ from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts, moves, stops
 from dstack_cloud.state.runs import RunState
-from dstack_cloud.units import format_time, parse_time, utc_now
+from dstack_cloud.units import format_time, utc_now
 
 Status = Callable[[Mapping[str, Any]], None]
 
@@ -111,14 +110,7 @@ class Successor:
         )
 
     def _follows(self) -> bool:
-        record = self._going.record
-        return retry.follows(
-            record.retry,
-            retry.INTERRUPTION,
-            self._target.attempt,
-            parse_time(record.submitted_at),
-            utc_now(),
-        )
+        return self._going.record.outlives(self._target.attempt, utc_now())
 
     def _move_if_due(self, news: Mapping[str, Any]) -> None:
         """Where the deadline calls for a machine on demand: ask this one to save its work and end,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
@@ -13,7 +12,7 @@ from dstack_cloud.lifecycle.record import record_from_json
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState, read_run
-from dstack_cloud.units import format_duration, parse_time, utc_now
+from dstack_cloud.units import format_duration, utc_now
 
 
 class Silence:
@@ -49,8 +48,7 @@ def take_over(tools: Tools, run: str, attempt: int, machine: Machine, silence: S
     if seconds < tools.timers.heartbeat:
         return False
     record = record_from_json(read_run(tools.store, run))
-    submitted_at = parse_time(record.submitted_at)
-    if not retry.follows(record.retry, retry.INTERRUPTION, attempt, submitted_at, utc_now()):
+    if not record.outlives(attempt, utc_now()):
         return False
     error = MachineLostError(
         f"machine {machine.id} is cut off: no sign of it for {format_duration(seconds)}",

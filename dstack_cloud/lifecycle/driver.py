@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dstack_cloud import retry
 from dstack_cloud.errors import (
     AccessError,
     DetachedError,
@@ -32,7 +31,7 @@ from dstack_cloud.lifecycle.watching import Progress
 from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import logs
 from dstack_cloud.state.runs import RunState
-from dstack_cloud.units import parse_time, utc_now
+from dstack_cloud.units import utc_now
 
 
 def run(tools: Tools, going: Going, detach: bool) -> Outcome:
@@ -156,8 +155,7 @@ def _left_alone(run: str, error: DstackError) -> DstackError:
 def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError) -> Held:
     """A machine that ended before its job was followed: on to the next, or the run is lost."""
     record = going.record
-    submitted_at = parse_time(record.submitted_at)
-    goes_on = retry.follows(record.retry, retry.INTERRUPTION, held.attempt, submitted_at, utc_now())
+    goes_on = record.outlives(held.attempt, utc_now())
     lost = RunState.LOST
     record_end(tools.store, record.run, held.attempt, lost, "machine-lost", error, retry=goes_on)
     if not goes_on:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from dstack_cloud import retry as retries
 from dstack_cloud.resources import GpuRequest, ResourceRequest
 from dstack_cloud.retry import Retry
 from dstack_cloud.spec import ContainerSpec
+from dstack_cloud.units import parse_time
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class RunRecord:
     def on_demand_too(self) -> bool:
         """Whether a machine on demand will do, sooner or later, where spot is asked for."""
         return self.on_demand_after is not None or self.deadline is not None
+
+    def outlives(self, attempt: int, now: datetime) -> bool:
+        """Whether the run goes on with another attempt after this one was interrupted."""
+        submitted_at = parse_time(self.submitted_at)
+        return retries.follows(self.retry, retries.INTERRUPTION, attempt, submitted_at, now)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready: bytes as numbers, money as decimal strings."""

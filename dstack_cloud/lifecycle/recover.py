@@ -66,9 +66,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
     elif found is Verdict.LOST:
         number = attempt or 1
         begun = number > 1 or attempts.read_status(store, run, number) is not None
-        goes_on = begun and retry.follows(
-            record.retry, retry.INTERRUPTION, number, submitted_at, now
-        )
+        goes_on = begun and record.outlives(number, now)
         error = MachineLostError(
             f"attempt {number} is lost: {reason}",
             "what reached the store before is kept: dstack-cloud logs, dstack-cloud artifacts list",
