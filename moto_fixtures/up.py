@@ -64,7 +64,7 @@ def _start(name: str, state: Path, stub: bool) -> str:
         say(f"network: {net.subnet} on {net.bridge}")
         registry.start(net)
     port = _common_port(gateway)
-    argv = [sys.executable, "-m", "moto_fixtures.server", "--name", name, "--port", str(port)]
+    argv = [sys.executable, "-m", "moto_fixtures.aws.server", "--name", name, "--port", str(port)]
     argv += ["--store", STORE]
     argv += ["--stub"] if gateway is None else ["--gateway", gateway]
     process.start(argv, directory=state, name=DAEMON, env=_clean_environment(), cwd=_ROOT)

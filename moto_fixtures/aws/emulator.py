@@ -13,22 +13,35 @@ from moto_fixtures.aws import handlers
 from moto_fixtures.aws.answer import Answer, AwsError, error_answer, protocol_of
 from moto_fixtures.aws.backends import MotoApp
 from moto_fixtures.aws.call import Call, read_call
-from moto_fixtures.aws.clock import Clock
 from moto_fixtures.aws.ec2.instances import Instances
 from moto_fixtures.aws.ec2.spot_prices import SpotPrices
-from moto_fixtures.aws.faults import Fault, Faults
-from moto_fixtures.aws.holds import Hold, Holds
-from moto_fixtures.aws.http import DropConnection
 from moto_fixtures.aws.iam.authority import Authority
 from moto_fixtures.aws.iam.principals import Identities, Principal, expired_token
-from moto_fixtures.aws.log import CallLog, Entry
 from moto_fixtures.aws.quotas import Quotas
 from moto_fixtures.aws.request import Request
 from moto_fixtures.aws.tokens import Tokens
 from moto_fixtures.machine.base import Machines
+from moto_fixtures.shared.clock import Clock
+from moto_fixtures.shared.faults import Fault, Faults
+from moto_fixtures.shared.holds import Hold, Holds
+from moto_fixtures.shared.http import DropConnection
+from moto_fixtures.shared.log import CallLog, Entry
 
 _CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _TYPE = re.compile(rb'"__type":\s*"(?:[^"#]*#)?([^"]+)"')
+
+# Codes that reject the whole CreateFleet request; others are an item of its Errors[].
+REQUEST_LEVEL = {
+    "AuthFailure",
+    "ExpiredToken",
+    "InternalError",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "Unavailable",
+}
 
 
 class Emulator:
@@ -37,7 +50,7 @@ class Emulator:
     def __init__(self) -> None:
         self.clock = Clock()
         self.log = CallLog()
-        self.faults = Faults()
+        self.faults = Faults(REQUEST_LEVEL)
         self.holds = Holds()
         self.tokens = Tokens()
         self.moto = MotoApp()

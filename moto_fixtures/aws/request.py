@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moto_fixtures.aws.answer import Answer, AwsError, protocol_of, serialized
 from moto_fixtures.aws.call import Call
 from moto_fixtures.aws.iam.principals import Principal
-from moto_fixtures.aws.log import Entry
+from moto_fixtures.shared.log import Entry
 
 if TYPE_CHECKING:
     from moto_fixtures.aws.emulator import Emulator

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def serving(name: str) -> Iterator[Aws]:
     """The emulator for the length of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto_fixtures.server", "--stub", "--name", name],
+        [sys.executable, "-m", "moto_fixtures.aws.server", "--stub", "--name", name],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

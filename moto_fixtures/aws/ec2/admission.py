@@ -9,10 +9,10 @@ from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
 from moto_fixtures.aws.ec2 import offerings
 from moto_fixtures.aws.ec2.spec import Spec
-from moto_fixtures.aws.faults import Fault, matches
 from moto_fixtures.aws.iam.policy import Needed
 from moto_fixtures.aws.iam.roles import SPOT_ROLE, SPOT_SERVICE, has_spot_role, make_spot_role
 from moto_fixtures.aws.request import Request
+from moto_fixtures.shared.faults import Fault, matches
 
 
 def pool_attributes(request: Request, spec: Spec) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from moto_fixtures.aws.ec2.spec import (
     tags_of,
     template_of,
 )
-from moto_fixtures.aws.faults import Fault
 from moto_fixtures.aws.iam.launches import launch_needs, resource_tags
 from moto_fixtures.aws.iam.policy import Needed
 from moto_fixtures.aws.prices import on_demand
 from moto_fixtures.aws.request import Request
+from moto_fixtures.shared.faults import Fault
 
 _BY_PRIORITY = {"prioritized", "capacity-optimized-prioritized"}
 _STRATEGIES = {

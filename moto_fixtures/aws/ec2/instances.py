@@ -11,10 +11,10 @@ from typing import Any
 from moto_fixtures.aws import backends
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
-from moto_fixtures.aws.clock import Clock
 from moto_fixtures.aws.ec2 import offerings
 from moto_fixtures.aws.ec2.spec import Spec
 from moto_fixtures.machine.base import Machines, MachineSpec
+from moto_fixtures.shared.clock import Clock
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.ec2.older_types import OFFERED_IN, older_types
-from moto_fixtures.aws.shares import share
+from moto_fixtures.shared.shares import share
 
 TypeInfo = dict[str, Any]
 

@@ -14,13 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 from moto_fixtures.aws.answer import Answer, AwsError
-from moto_fixtures.aws.clock import Clock
 from moto_fixtures.aws.ec2 import offerings
 from moto_fixtures.aws.ec2.xml import ec2_xml
 from moto_fixtures.aws.paging import Listings, page_token, read_token
 from moto_fixtures.aws.prices import on_demand, plain
 from moto_fixtures.aws.request import Request
-from moto_fixtures.aws.shares import share
+from moto_fixtures.shared.clock import Clock
+from moto_fixtures.shared.shares import share
 
 STEP = timedelta(hours=6)
 HISTORY = timedelta(days=90)

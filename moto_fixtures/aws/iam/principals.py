@@ -11,8 +11,8 @@ from moto_fixtures.aws import backends
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
 from moto_fixtures.aws.call import Call
-from moto_fixtures.aws.clock import Clock
 from moto_fixtures.aws.iam.signature import signature_holds
+from moto_fixtures.shared.clock import Clock
 
 ROOT_ACCESS_KEY = "admin"
 ROOT_SECRET_KEY = "admin"

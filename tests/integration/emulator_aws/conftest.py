@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def server() -> Iterator[Aws]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto_fixtures.server", "--stub", "--name", "tests"],
+        [sys.executable, "-m", "moto_fixtures.aws.server", "--stub", "--name", "tests"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

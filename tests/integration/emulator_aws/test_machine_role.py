@@ -28,18 +28,18 @@ def emulator() -> Iterator[tuple[Emulator, Aws]]:
     """In this process, since the metadata service that would ask for credentials is too."""
     # Not before it is needed: moto reads its settings as it is imported, once a process.
     from moto_fixtures.aws.backends import ACCOUNT
+    from moto_fixtures.aws.control import AwsControl
     from moto_fixtures.aws.emulator import Emulator
-    from moto_fixtures.aws.http import Server
     from moto_fixtures.aws.regions import warm
-    from moto_fixtures.control import Control
     from moto_fixtures.machine.stub import StubMachines
-    from moto_fixtures.server import Front
+    from moto_fixtures.shared.http import Server
+    from moto_fixtures.shared.serve import Front
 
     emulator = Emulator()
     emulator.use(StubMachines(emulator.instances.on_exit))
     warm(emulator)
-    front = Front(emulator, Control(emulator, "store", {}), ["127.0.0.1"])
-    server = Server(("127.0.0.1", 0), front)
+    front = Front(emulator, AwsControl(emulator, "store", {}), ["127.0.0.1"])
+    server = Server(("127.0.0.1", 0), front, "AmazonEC2")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     aws = Aws(f"http://127.0.0.1:{server.server_port}")
     iam = aws.client("iam")

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
-
-# Codes that reject the whole CreateFleet request; others are an item of its Errors[].
-REQUEST_LEVEL = {
-    "AuthFailure",
-    "ExpiredToken",
-    "InternalError",
-    "InvalidClientTokenId",
-    "RequestExpired",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "Throttling",
-    "Unavailable",
-}
 
 
 @dataclass
@@ -48,11 +36,6 @@ class Fault:
     def exhausted(self) -> bool:
         return self.times is not None and self.struck >= self.times
 
-    @property
-    def request_level(self) -> bool:
-        """Whether it rejects a whole CreateFleet rather than one of its pools."""
-        return self.error is None or self.http is not None or self.error in REQUEST_LEVEL
-
 
 def _values(found: Any) -> list[str]:
     if isinstance(found, list | tuple | set):
@@ -74,9 +57,13 @@ def matches(fault: Fault, action: str, attributes: dict[str, Any]) -> bool:
 
 
 class Faults:
-    """The standing orders, and how often each has struck."""
+    """The standing orders, and how often each has struck.
 
-    def __init__(self) -> None:
+    ``request_level``: codes that reject a whole request for machines of several pools.
+    """
+
+    def __init__(self, request_level: Collection[str]) -> None:
+        self._request_level = request_level
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._next = 1
@@ -97,6 +84,10 @@ class Faults:
             self._faults.append(fault)
         return fault
 
+    def _rejects_all(self, fault: Fault) -> bool:
+        """Whether it rejects a whole request rather than one of its pools."""
+        return fault.error is None or fault.http is not None or fault.error in self._request_level
+
     def strike(
         self, action: str, attributes: dict[str, Any], when: str, pools: bool = False
     ) -> Fault | None:
@@ -109,7 +100,7 @@ class Faults:
             for fault in self._faults:
                 if fault.exhausted or fault.when != when:
                     continue
-                if pools and not fault.request_level:
+                if pools and not self._rejects_all(fault):
                     continue
                 if matches(fault, action, attributes):
                     fault.struck += 1
@@ -117,12 +108,12 @@ class Faults:
         return None
 
     def pool_faults(self, action: str) -> list[Fault]:
-        """The faults that may strike pools of one fleet; count them with :meth:`count`."""
+        """The faults that may strike pools of one request; count them with :meth:`count`."""
         with self._lock:
             return [
                 f
                 for f in self._faults
-                if not f.exhausted and not f.request_level and fnmatchcase(action, f.action)
+                if not f.exhausted and not self._rejects_all(f) and fnmatchcase(action, f.action)
             ]
 
     def count(self, faults: list[Fault]) -> None:

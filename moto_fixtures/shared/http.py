@@ -174,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def version_string(self) -> str:
-        return "AmazonEC2"
+        return self.server.banner
 
     def log_message(self, *args: object) -> None:
         """Nothing: the call log is the record."""
@@ -186,8 +186,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], app: WsgiApp) -> None:
+    def __init__(self, address: tuple[str, int], app: WsgiApp, banner: str) -> None:
         self.app = app
+        self.banner = banner
         super().__init__(address, cast(Any, Handler))
 
     def server_bind(self) -> None:
