@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from support.emulated import Emulator, Project, wait_until
+import os
+import pty
+import subprocess
+
+from support.emulated import CLI, Emulator, Project, wait_until
 
 ENDLESS = """
     workflows:
@@ -27,6 +31,7 @@ def test_detach_read_and_stop(emulator: Emulator, project: Project) -> None:
     wait_until("a line of output", lambda: "line 3\n" in project.cli("logs", run).stdout)
     assert project.state(run) == "running"
     assert len(emulator.machines()) == 1
+    assert "answer 42" in a_shell(project, run, "echo answer $((40 + 2)); exit 6\n", code=6)
 
     stopped = project.cli("stop", run)
     assert stopped.returncode == 0, stopped.stderr
@@ -39,6 +44,35 @@ def test_detach_read_and_stop(emulator: Emulator, project: Project) -> None:
     lines = [line for line in project.cli("logs", run).stdout.splitlines() if line != "Terminated"]
     assert len(lines) >= 3
     assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
+
+
+def a_shell(project: Project, run: str, typed: str, code: int) -> str:
+    """What a terminal shows of a shell on the run's machine, in which that is typed."""
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        [*CLI, "ssh", run],
+        cwd=project.folder,
+        env={**project.environ, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    while piece := _read(ours):
+        shown += piece
+    os.close(ours)
+    assert shell.wait(timeout=30) == code, shown.decode(errors="replace")
+    return shown.decode(errors="replace")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux's way to say that the last process has left the terminal
+        return b""
 
 
 def test_attach_tells_an_ended_run(emulator: Emulator, project: Project) -> None:
