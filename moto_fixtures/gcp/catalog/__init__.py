@@ -1,0 +1,1 @@
+"""What the emulated Google Cloud sells: machine types, accelerators, places, quotas, prices."""
