@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from moto_fixtures.machine import flags, nvidia
-from moto_fixtures.machine.base import MachineSpec
+from moto_fixtures.machine import flags, gce_metadata, nvidia
+from moto_fixtures.machine.base import GceFacts, MachineSpec
 from moto_fixtures.machine.flags import Host
-from moto_fixtures.machine.network import Network
+from moto_fixtures.machine.network import METADATA_ADDRESS, Network
 from moto_fixtures.machine.paths import LABEL
 from moto_fixtures.machine.shell import docker
 
@@ -78,7 +78,7 @@ def run_words(
         *(f"--label={LABEL}={net.name}", f"--label={MACHINE_LABEL}={net.name}"),
         f"--label={MACHINE_LABEL}.id={spec.id}",
         *(f"--network={net.docker_network}", f"--ip={address}"),
-        f"--hostname=ip-{address.replace('.', '-')}",
+        *_host_words(spec, address),
         *flags.systemd_words(settings.host),
         *settings.apt_words,
         *files,
@@ -87,13 +87,24 @@ def run_words(
     ]
 
 
+def _host_words(spec: MachineSpec, address: str) -> list[str]:
+    if isinstance(spec.facts, GceFacts):
+        # There, the name server of every network knows the metadata server.
+        return [
+            f"--hostname={spec.facts.name}",
+            f"--add-host={gce_metadata.HOST}:{METADATA_ADDRESS}",
+        ]
+    return [f"--hostname=ip-{address.replace('.', '-')}"]
+
+
 def remove_container(container: str) -> None:
     """Kill and remove a container and its volumes. Harmless when there is none."""
     docker("rm", "--force", "--volumes", container, check=False)
 
 
 def cgroup_name(name: str, machine_id: str) -> str:
-    return f"{LABEL}-{name}-{machine_id}"
+    # No emulator's name has a dot: what is one's cannot be taken for another's.
+    return f"{LABEL}.{name}.{machine_id}"
 
 
 def remove_cgroups(name: str, machine_id: str | None = None) -> None:
@@ -102,7 +113,7 @@ def remove_cgroups(name: str, machine_id: str | None = None) -> None:
     They lie beside the machine's own, so its end leaves them, empty. ``machine_id`` None: those
     of every machine of the emulator.
     """
-    wanted = f"{LABEL}-{name}-i-*" if machine_id is None else cgroup_name(name, machine_id)
+    wanted = cgroup_name(name, machine_id or "*")
     for top in _CGROUPS.glob(f"*/{wanted}"):
         for path, _, _ in os.walk(top, topdown=False):
             # Only an empty group can be removed, and the last process may still be leaving.

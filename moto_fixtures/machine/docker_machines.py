@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from moto_fixtures.machine import apt, flags, imds, network
-from moto_fixtures.machine.base import READY_IMAGES, MachineSpec, OnExit
+from moto_fixtures.machine import apt, flags, network
+from moto_fixtures.machine.base import GceFacts, MachineSpec, OnExit
 from moto_fixtures.machine.container import (
     MACHINE_LABEL,
     Settings,
@@ -24,9 +24,10 @@ from moto_fixtures.machine.container import (
     write_files,
 )
 from moto_fixtures.machine.images import references
-from moto_fixtures.machine.imds_server import Credentials, MetadataServer
+from moto_fixtures.machine.metadata_server import MetadataServer, notice_paths
 from moto_fixtures.machine.network import Network
 from moto_fixtures.machine.paths import container_name, state_dir
+from moto_fixtures.machine.served import Credentials, Served, rfc3339
 from moto_fixtures.machine.shell import FixtureError, docker, run
 
 _SHUTDOWN_PATIENCE = 1.5
@@ -59,8 +60,7 @@ class DockerMachines:
         self._network = net
         self._on_exit = on_exit
         self._dir = state_dir(net.name) / "machines"
-        images = references(apt.host_release()[1])
-        self._images = {True: images.ready, False: images.stock}
+        self._images = references(apt.host_release()[1])
         self._settings = Settings(
             network=net,
             host=flags.host(),
@@ -84,15 +84,16 @@ class DockerMachines:
             address = self._free_address()
             machine = _Machine(spec, address, container_name(self._network.name, spec.id), launched)
             self._machines[spec.id] = machine
-        self._metadata.add(imds.Served(spec, address, launched))
+        self._metadata.add(Served(spec, address, launched))
         threading.Thread(target=self._boot, args=(machine,), name=f"boot-{spec.id}").start()
         return address
 
-    def terminate(self, machine_id: str) -> None:
-        """As the protocol says; returns at once, ``on_exit`` tells when it is off."""
+    def terminate(self, machine_id: str, patience: float | None = None) -> None:
+        """As the protocol says; ``on_exit`` tells when it is off."""
         machine = self._end(machine_id, "terminated")
         if machine:
-            threading.Thread(target=self._shut_down, args=(machine,)).start()
+            seconds = _SHUTDOWN_PATIENCE if patience is None else patience
+            threading.Thread(target=self._shut_down, args=(machine, seconds), daemon=True).start()
 
     def kill(self, machine_id: str) -> None:
         machine = self._end(machine_id, "killed")
@@ -118,7 +119,7 @@ class DockerMachines:
             machine = self._machines[machine_id]
         served = self._metadata.machine_at(machine.address)
         if served is not None and not machine.off.is_set():
-            served.notices = served.notices | imds.notice_paths(action, at)
+            served.announce(notice_paths(machine.spec, action, at))
 
     def listing(self) -> list[dict[str, object]]:
         with self._lock:
@@ -129,7 +130,7 @@ class DockerMachines:
                 "address": machine.address,
                 "state": machine.state,
                 "container": machine.container,
-                "started": imds.rfc3339(machine.launched),
+                "started": rfc3339(machine.launched),
                 "reason": machine.reason,
             }
             for machine in machines
@@ -166,16 +167,20 @@ class DockerMachines:
         raise FixtureError(f"all {len(choice)} addresses of the emulator's network are in use")
 
     def _boot(self, machine: _Machine) -> None:
-        ready = machine.spec.image.startswith(READY_IMAGES)
+        spec, images = machine.spec, self._images
+        if isinstance(spec.facts, GceFacts):
+            image = images.gce_ready if spec.ready else images.gce_stock
+        else:
+            image = images.ready if spec.ready else images.stock
         try:
-            files = write_files(self._dir, machine.spec, self._settings)
+            files = write_files(self._dir, spec, self._settings)
             words = run_words(
                 self._settings,
-                machine.spec,
+                spec,
                 container=machine.container,
                 address=machine.address,
                 files=files,
-                image=self._images[ready],
+                image=image,
             )
             docker(*words)
         except (FixtureError, OSError) as error:
@@ -200,9 +205,9 @@ class DockerMachines:
             machine.ending = machine.ending or reason
             return machine
 
-    def _shut_down(self, machine: _Machine) -> None:
+    def _shut_down(self, machine: _Machine, patience: float) -> None:
         docker("kill", f"--signal={_POWEROFF_SIGNAL}", machine.container, check=False)
-        if not machine.off.wait(_SHUTDOWN_PATIENCE):
+        if not machine.off.wait(patience):
             docker("kill", machine.container, check=False)
 
     def _watch(self, since: float) -> None:

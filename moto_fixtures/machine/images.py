@@ -3,6 +3,7 @@
 base    a bare Debian or Ubuntu of the host's own release
 stock   base made bootable: stands for a cloud's stock Ubuntu image
 ready   stock after ``dstack_cloud/machine/provision.sh``: stands for the Deep Learning Base AMI
+gce_*   stock and ready as Google's images differ from Amazon's: a thin layer each
 conda   base with Python: what the registry serves as the default image of the `bash` provider
 
 Each is tagged with a digest of what it is made from, so a changed recipe makes a new image.
@@ -33,7 +34,12 @@ class Images:
     base: str
     stock: str
     ready: str
+    gce_stock: str
+    gce_ready: str
     conda: str
+
+    def all(self) -> list[str]:
+        return [self.base, self.stock, self.ready, self.gce_stock, self.gce_ready, self.conda]
 
 
 def references(codename: str) -> Images:
@@ -42,10 +48,13 @@ def references(codename: str) -> Images:
     stock = _digest(base, (_RECIPES / "stock.sh").read_text())
     ready = _digest(stock, (_RECIPES / "ready.sh").read_text(), _PROVISION.read_text())
     conda = _digest(base, (_RECIPES / "miniconda.sh").read_text())
+    gce = (_RECIPES / "gce.sh").read_text()
     return Images(
         base=f"{LABEL}/base:{base}",
         stock=f"{LABEL}/stock:{stock}",
         ready=f"{LABEL}/ready:{ready}",
+        gce_stock=f"{LABEL}/gce-stock:{_digest(stock, gce)}",
+        gce_ready=f"{LABEL}/gce-ready:{_digest(ready, gce)}",
         conda=f"{LABEL}/conda:{conda}",
     )
 
@@ -56,7 +65,7 @@ def ensure() -> Images:
     Raises FixtureError where the host is neither Debian nor Ubuntu, or a step fails.
     """
     images = references(apt.host_release()[1])
-    if all(_exists(image) for image in (images.ready, images.stock, images.conda, images.base)):
+    if all(_exists(image) for image in images.all()):
         return images
     settings = apt.host_settings()
     with tempfile.TemporaryDirectory(prefix="dcf-build-") as scratch:
@@ -66,6 +75,8 @@ def ensure() -> Images:
         for image, parent, recipe in (
             (images.stock, images.base, "stock.sh"),
             (images.ready, images.stock, "ready.sh"),
+            (images.gce_stock, images.stock, "gce.sh"),
+            (images.gce_ready, images.ready, "gce.sh"),
             (images.conda, images.base, "miniconda.sh"),
         ):
             if not _exists(image):
@@ -85,9 +96,8 @@ def pulled(official: str) -> bool:
 
 def _remove_superseded(images: Images) -> None:
     """Images of earlier recipes; those that a machine still runs on stay."""
-    current = {images.base, images.stock, images.ready, images.conda}
     listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{LABEL}/*").split()
-    for image in set(listed) - current:
+    for image in set(listed) - set(images.all()):
         docker("image", "rm", image, check=False)
 
 

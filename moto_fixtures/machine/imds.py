@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
-from moto_fixtures.machine.base import MachineSpec
+from moto_fixtures.machine.base import Ec2Facts
+from moto_fixtures.machine.served import Served, rfc3339
 
 _META = "meta-data/"
 _ROLE = _META + "iam/security-credentials/"
 
 
-@dataclass
-class Served:
-    """One machine as the metadata service knows it; ``notices`` grows while it runs."""
-
-    spec: MachineSpec
-    address: str
-    launched: datetime
-    notices: dict[str, str] = field(default_factory=dict)
-
-
-def rfc3339(moment: datetime) -> str:
-    """``2026-01-31T09:30:00Z``, as every time in the metadata is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def facts(machine: Served) -> Ec2Facts:
+    """What EC2 alone tells a machine."""
+    assert isinstance(machine.spec.facts, Ec2Facts)
+    return machine.spec.facts
 
 
 def mac_of(address: str) -> str:
@@ -75,7 +67,7 @@ def leaves(machine: Served) -> dict[str, str]:
     }
     if spec.public_ip:
         meta["public-ipv4"] = address
-    if spec.role is not None:
+    if facts(machine).role is not None:
         meta["iam/info"] = json.dumps({"Code": "Success", "LastUpdated": rfc3339(machine.launched)})
     document = {
         "instanceId": spec.id,
@@ -90,15 +82,16 @@ def leaves(machine: Served) -> dict[str, str]:
     }
     found = {_META + path: text for path, text in meta.items()}
     found["dynamic/instance-identity/document"] = json.dumps(document)
-    return found | spec.metadata | machine.notices
+    return found | dict(facts(machine).paths) | machine.notices
 
 
-def role_path(spec: MachineSpec) -> str | None:
+def role_path(machine: Served) -> str | None:
     """The path of the machine's credentials, or None where it has no role."""
-    return None if spec.role is None else _ROLE + spec.role
+    role = facts(machine).role
+    return None if role is None else _ROLE + role
 
 
-def credentials_text(credentials: Mapping[str, str], now: datetime) -> str:
+def credentials_text(credentials: Mapping[str, Any], now: datetime) -> str:
     """The role's credentials as the service words them.
 
     ``credentials`` has AccessKeyId, SecretAccessKey, Token and Expiration.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from moto_fixtures.machine import imds
 from moto_fixtures.machine.base import MachineSpec, OnExit
-from moto_fixtures.machine.imds_server import Credentials
+from moto_fixtures.machine.metadata_server import notice_paths
+from moto_fixtures.machine.served import Credentials, Served, rfc3339
 from moto_fixtures.machine.shell import FixtureError
 from moto_fixtures.machine.stub_machine import StubMachine, listen_for_ssh
 from moto_fixtures.machine.stub_user_data import UserData, read_user_data
@@ -28,13 +28,14 @@ _TRIES = 1000
 
 @dataclass
 class _Stub:
-    spec: MachineSpec
-    address: str
-    launched: datetime
+    served: Served
     reason: str | None = None
     ending: str | None = None
-    notices: dict[str, str] = field(default_factory=dict)
     machine: StubMachine | None = None
+
+    @property
+    def spec(self) -> MachineSpec:
+        return self.served.spec
 
 
 class StubMachines:
@@ -64,8 +65,9 @@ class StubMachines:
             if self._closed:
                 raise FixtureError("the emulator is closing")
             if data is None:
-                stub = self._machines[spec.id] = _Stub(spec, self._address(), datetime.now(UTC))
-                return stub.address
+                served = Served(spec, self._address(), datetime.now(UTC))
+                self._machines[spec.id] = _Stub(served)
+                return served.address
             for _ in range(_TRIES):
                 address = self._address()
                 door = listen_for_ssh(address)
@@ -73,20 +75,16 @@ class StubMachines:
                     break
             else:
                 raise FixtureError("no address of a stub has its port 22 free")
-            stub = self._machines[spec.id] = _Stub(spec, address, datetime.now(UTC))
+            stub = self._machines[spec.id] = _Stub(Served(spec, address, datetime.now(UTC)))
             assert self._credentials is not None
             assert self._folder is not None
-            stub.machine = StubMachine(
-                imds.Served(spec, address, stub.launched, stub.notices),
-                self._credentials,
-                self._folder / spec.id,
-                door,
-            )
+            folder = self._folder / spec.id
+            stub.machine = StubMachine(stub.served, self._credentials, folder, door)
         threading.Thread(target=self._live, args=(stub, data), name=f"stub-{spec.id}").start()
         return address
 
-    def terminate(self, machine_id: str) -> None:
-        self._end(machine_id, "terminated")
+    def terminate(self, machine_id: str, patience: float | None = None) -> None:
+        self._end(machine_id, "terminated", patience)
 
     def kill(self, machine_id: str) -> None:
         self._end(machine_id, "killed")
@@ -98,19 +96,20 @@ class StubMachines:
 
     def notice(self, machine_id: str, action: str, at: datetime) -> None:
         with self._lock:
-            self._machines[machine_id].notices.update(imds.notice_paths(action, at))
+            stub = self._machines[machine_id]
+        stub.served.announce(notice_paths(stub.spec, action, at))
 
     def listing(self) -> list[dict[str, object]]:
         with self._lock:
             return [
                 {
                     "id": stub.spec.id,
-                    "address": stub.address,
+                    "address": stub.served.address,
                     "state": "running" if stub.reason is None else "off",
                     "container": None,
-                    "started": imds.rfc3339(stub.launched),
+                    "started": rfc3339(stub.served.launched),
                     "reason": stub.reason,
-                    "notices": dict(stub.notices),
+                    "notices": dict(stub.served.notices),
                 }
                 for stub in self._machines.values()
             ]
@@ -144,7 +143,7 @@ class StubMachines:
             stub.reason = stub.ending or "poweroff"
         self._on_exit(stub.spec.id, stub.reason)
 
-    def _end(self, machine_id: str, reason: str) -> None:
+    def _end(self, machine_id: str, reason: str, patience: float | None = None) -> None:
         with self._lock:
             stub = self._machines.get(machine_id)
             if stub is None or stub.reason is not None:
@@ -158,7 +157,7 @@ class StubMachines:
         elif reason == "killed":
             stub.machine.cut()
         else:
-            threading.Thread(target=stub.machine.shut_down).start()
+            threading.Thread(target=stub.machine.shut_down, args=(patience,), daemon=True).start()
 
 
 def stub_address(index: int) -> str:

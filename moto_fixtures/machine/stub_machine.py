@@ -18,8 +18,9 @@ import sys
 import threading
 from pathlib import Path
 
-from moto_fixtures.machine.imds import Served
-from moto_fixtures.machine.imds_server import Credentials, MetadataServer
+from moto_fixtures.machine.base import GceFacts
+from moto_fixtures.machine.metadata_server import MetadataServer
+from moto_fixtures.machine.served import Credentials, Served
 from moto_fixtures.machine.stub_ssh import SshServer
 from moto_fixtures.machine.stub_user_data import UserData
 
@@ -57,6 +58,14 @@ class _Metadata(MetadataServer):
         return self._served
 
 
+def _metadata_variable(served: Served, port: int) -> dict[str, str]:
+    """Where the metadata is: the one thing that cannot be where it is on a real machine, since the
+    stubs share an address for what they send. The variables are those of the clouds' own SDKs."""
+    if isinstance(served.spec.facts, GceFacts):
+        return {"GCE_METADATA_HOST": f"{served.address}:{port}"}
+    return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{served.address}:{port}"}
+
+
 class StubMachine:
     """``live`` is its whole life; ``cut`` and ``shut_down`` end it, from any thread."""
 
@@ -66,6 +75,7 @@ class StubMachine:
         self._folder = folder
         self._console = folder.with_name(folder.name + ".console")
         self._door = door
+        self._served = served
         self._metadata = _Metadata(served, credentials)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,11 +85,7 @@ class StubMachine:
             "PATH": f"{_INSIDE_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/var/lib/stub",
             "LANG": "C.UTF-8",
-            # The one thing that cannot be where it is on a real machine: the stubs share an
-            # address for what they send.
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": (
-                f"http://{served.address}:{self._metadata.server_port}"
-            ),
+            **_metadata_variable(served, self._metadata.server_port),
         }
 
     def live(self, data: UserData) -> None:
@@ -95,6 +101,7 @@ class StubMachine:
         finally:
             self._off.set()
             ssh.close()
+            self._served.end()
             self._metadata.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -105,8 +112,9 @@ class StubMachine:
             if self._process is not None:
                 self._process.kill()
 
-    def shut_down(self) -> None:
-        """As systemd would on a press of the power button; cut short where it takes too long."""
+    def shut_down(self, patience: float | None = None) -> None:
+        """As systemd would on a press of the power button; cut short where it takes longer than
+        ``patience`` seconds."""
         with self._lock:
             first = self._first()
             if first is None:
@@ -114,7 +122,7 @@ class StubMachine:
         if first is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(first, signal.SIGTERM)
-            self._off.wait(_SHUTDOWN_PATIENCE)
+            self._off.wait(_SHUTDOWN_PATIENCE if patience is None else patience)
         self.cut()
 
     def _prepare(self, data: UserData) -> None:

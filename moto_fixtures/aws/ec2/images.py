@@ -13,12 +13,11 @@ from typing import Any, Literal
 
 from moto_fixtures.aws import backends
 from moto_fixtures.aws.backends import ACCOUNT
-from moto_fixtures.machine.base import READY_IMAGES
 
 Kind = Literal["ready", "stock"]
 
-# An image_id says its kind, so that whoever boots the machine needs no table.
-_PREFIX: dict[Kind, str] = {"ready": READY_IMAGES, "stock": "ami-0c0f"}
+# An image's id says its kind.
+_PREFIX: dict[Kind, str] = {"ready": "ami-0d1a", "stock": "ami-0c0f"}
 AMAZON = "898082745236"
 CANONICAL = "099720109477"
 
@@ -39,6 +38,11 @@ class PublicImage:
     def id_in(self, region: str) -> str:
         digest = hashlib.sha256(f"{region} {self.name}".encode()).hexdigest()
         return _PREFIX[self.kind] + digest[:13]
+
+
+def is_ready(image_id: str) -> bool:
+    """Whether it is one that stands for a deep learning image; any other is as stock."""
+    return image_id.startswith(_PREFIX["ready"])
 
 
 # Parameter names: docs.aws.amazon.com/dlami/latest/devguide (release notes of the Base OSS

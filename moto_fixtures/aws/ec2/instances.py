@@ -12,8 +12,9 @@ from moto_fixtures.aws import backends
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
 from moto_fixtures.aws.ec2 import offerings
+from moto_fixtures.aws.ec2.images import is_ready
 from moto_fixtures.aws.ec2.spec import Spec
-from moto_fixtures.machine.base import Machines, MachineSpec
+from moto_fixtures.machine.base import Ec2Facts, Machines, MachineSpec
 from moto_fixtures.shared.clock import Clock
 
 
@@ -235,18 +236,21 @@ def machine_spec(instance: Any, spec: Spec) -> MachineSpec:
     return MachineSpec(
         id=instance.id,
         user_data=spec.user_data,
-        role=spec.role.name if spec.role is not None else None,
         public_ip=spec.public,
-        hop_limit=options.http_put_response_hop_limit,
-        imds_token_required=options.http_tokens == "required",
         region=spec.region,
         zone=spec.zone,
         instance_type=spec.instance_type,
         spot=spec.spot,
         image=spec.image.id,
+        ready=is_ready(spec.image.id),
         gpus=count,
         gpu_name=name,
-        metadata=metadata,
+        facts=Ec2Facts(
+            role=spec.role.name if spec.role is not None else None,
+            hop_limit=options.http_put_response_hop_limit,
+            token_required=options.http_tokens == "required",
+            paths=metadata,
+        ),
     )
 
 

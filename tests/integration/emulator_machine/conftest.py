@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -24,11 +26,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from moto_fixtures.down import take_down
 from moto_fixtures.machine import images, network, registry
-from moto_fixtures.machine.base import READY_IMAGES, MachineSpec
+from moto_fixtures.machine.base import Ec2Facts, GceFacts, MachineSpec
 from moto_fixtures.machine.docker_machines import DockerMachines
 from moto_fixtures.machine.locks import only_one
 
-READY = f"{READY_IMAGES}0000000000000"
 ROLE = "test-role"
 
 
@@ -80,17 +81,16 @@ class World:
         plain = MachineSpec(
             id=f"i-{secrets.token_hex(8)}",
             user_data=self.user_data(),
-            role=ROLE,
             public_ip=True,
-            hop_limit=1,
-            imds_token_required=True,
             region="us-east-1",
             zone="us-east-1a",
             instance_type="p2.xlarge",
             spot=True,
-            image=READY,
+            image="ami-1",
+            ready=True,
             gpus=0,
             gpu_name=None,
+            facts=Ec2Facts(role=ROLE, hop_limit=1, token_required=True),
         )
         return replace(plain, **more)  # type: ignore[arg-type]
 
@@ -100,6 +100,39 @@ class World:
 
     def next_exit(self, seconds: float = 20) -> tuple[str, str]:
         return self.exits.get(timeout=seconds)
+
+
+def gce(world: World, **more: object) -> dict[str, object]:
+    """What `World.launch` takes for an instance of Compute Engine with the world's user data."""
+    keep = "printf '[InstanceSetup]\\nset_host_keys = false\\n' >/etc/default/instance_configs.cfg"
+    data = world.user_data(**{"bootcmd": [keep], "ssh_authorized_keys": [], **more})
+    attributes = {
+        "user-data": base64.b64encode(data).decode(),
+        "user-data-encoding": "base64",
+        "ssh-keys": f"ubuntu:{world.client_key.public} test",
+        "enable-guest-attributes": "TRUE",
+        "Named-asIt_is": "kept",
+    }
+    number = 10**18 + secrets.randbelow(10**18)
+    return {
+        "id": str(number),
+        "user_data": data,
+        "region": "us-central1",
+        "zone": "us-central1-a",
+        "instance_type": "n1-standard-4",
+        "image": "projects/ubuntu-os-cloud/global/images/ubuntu-2404-noble-amd64-v20261001",
+        "facts": GceFacts(
+            name=f"test-{number}",
+            project="a-project",
+            project_number=123456789,
+            attributes=attributes,
+            service_account="machine@a-project.iam.gserviceaccount.com",
+            scopes=("https://www.googleapis.com/auth/cloud-platform",),
+            automatic_restart=False,
+            on_host_maintenance="TERMINATE",
+            tags=("dstack",),
+        ),
+    }
 
 
 @dataclass
@@ -183,7 +216,10 @@ def start_world(name: str) -> World:
     registry.start(net)
     exits: queue.Queue[tuple[str, str]] = queue.Queue()
 
-    def credentials(role: str, machine: str) -> dict[str, str]:
+    def credentials(role: str, machine: str) -> dict[str, Any]:
+        if "@" in role:
+            token = f"token of {role} on {machine}"
+            return {"access_token": token, "expires_in": 3599, "token_type": "Bearer"}
         return {
             "AccessKeyId": f"ASIA-{role}",
             "SecretAccessKey": "secret",
@@ -219,7 +255,13 @@ def gpu_machine(world: World) -> Machine:
 @pytest.fixture(scope="session")
 def plain_machine(world: World) -> Machine:
     """Shared likewise: no GPU, hop limit 2, no role, tokens optional."""
-    return world.launch(hop_limit=2, role=None, imds_token_required=False, spot=False)
+    return world.launch(facts=Ec2Facts(None, hop_limit=2, token_required=False), spot=False)
+
+
+@pytest.fixture(scope="session")
+def gce_machine(world: World) -> Machine:
+    """Shared likewise: a spot instance of Compute Engine, booted from what its metadata holds."""
+    return world.launch(**gce(world))
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from moto_fixtures.machine import apt, flags, imds, network, nvidia
-from moto_fixtures.machine.base import MachineSpec
+from moto_fixtures.machine.base import Ec2Facts, MachineSpec
 from moto_fixtures.machine.container import Settings, daemon_json
 from moto_fixtures.machine.network import Network
+from moto_fixtures.machine.served import Served
 from moto_fixtures.machine.shell import FixtureError
 from moto_fixtures.machine.stub import StubMachines, stub_address
 
@@ -23,19 +24,23 @@ def spec(**more: object) -> MachineSpec:
     plain: dict[str, object] = {
         "id": "i-0abc",
         "user_data": b"",
-        "role": "r",
         "public_ip": False,
-        "hop_limit": 1,
-        "imds_token_required": True,
         "region": "us-east-1",
         "zone": "us-east-1a",
         "instance_type": "t3.small",
         "spot": False,
         "image": "ami-1",
+        "ready": False,
         "gpus": 0,
         "gpu_name": None,
+        "facts": Ec2Facts("r", hop_limit=1, token_required=True),
     }
     return MachineSpec(**(plain | more))  # type: ignore[arg-type]
+
+
+def served_by_ec2(paths: dict[str, str]) -> Served:
+    facts = Ec2Facts(None, hop_limit=1, token_required=True, paths=paths)
+    return Served(spec(facts=facts), "10.213.4.9", datetime.now(UTC))
 
 
 def test_a_subnet_that_overlaps_nothing():
@@ -122,11 +127,11 @@ def test_the_machines_docker_has_mirror_and_name_servers():
     config = json.loads(daemon_json(Settings(NET, host, (), ("10.0.0.2",)), "i-0abc"))
     assert config["registry-mirrors"] == ["http://10.213.4.1:5000"]
     assert config["dns"] == ["10.0.0.2"]
-    assert config["cgroup-parent"] == "/dstack-cloud-fixtures-a-i-0abc"
+    assert config["cgroup-parent"] == "/dstack-cloud-fixtures.a.i-0abc"
 
 
 def test_metadata_is_a_tree():
-    served = imds.Served(spec(metadata={"meta-data/extra/x": "y"}), "10.213.4.9", datetime.now(UTC))
+    served = served_by_ec2({"meta-data/extra/x": "y"})
     paths = list(imds.leaves(served))
     assert imds.directory(paths, "") == "dynamic/\nmeta-data/"
     assert imds.directory(paths, "meta-data/extra/") == "x"
@@ -135,7 +140,7 @@ def test_metadata_is_a_tree():
     assert "placement/" in listing
     assert "public-ipv4" not in listing
     assert "spot/" not in listing
-    public = imds.leaves(imds.Served(spec(public_ip=True), "10.213.4.9", datetime.now(UTC)))
+    public = imds.leaves(Served(spec(public_ip=True), "10.213.4.9", datetime.now(UTC)))
     assert public["meta-data/public-ipv4"] == "10.213.4.9"
 
 
@@ -145,7 +150,7 @@ def test_the_listing_of_keys_is_a_text_of_its_own():
         "meta-data/public-keys": "0=mine",
         "meta-data/public-keys/0/openssh-key": "ssh-ed25519 A",
     }
-    served = imds.Served(spec(metadata=keys), "10.213.4.9", datetime.now(UTC))
+    served = served_by_ec2(keys)
     leaves = imds.leaves(served)
     listing = (imds.directory(list(leaves), "meta-data") or "").split("\n")
     assert [one for one in listing if one.startswith("public-keys")] == ["public-keys/"]

@@ -6,7 +6,7 @@ import time
 
 
 def test_stock_is_provisioned_once_and_then_left_alone(world, provision):
-    machine = world.launch(image="ami-0c0f0000000000000", gpus=1, gpu_name="Tesla K80")
+    machine = world.launch(ready=False, gpus=1, gpu_name="Tesla K80")
     assert machine.run("command -v dockerd rclone")[0] == 1
     script = "sudo NVIDIA_DRIVER=470 sh -s"
 

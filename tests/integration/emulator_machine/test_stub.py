@@ -19,7 +19,7 @@ from dstack_cloud.machine.keys import generate
 from dstack_cloud.machine.user_data import provision_script, user_data
 from dstack_cloud.ssh.base import ConnectionLostError
 from dstack_cloud.ssh.session import Endpoint, HostKeyMismatchError, SshSession, connect
-from moto_fixtures.machine.base import MachineSpec
+from moto_fixtures.machine.base import Ec2Facts, MachineSpec
 from moto_fixtures.machine.stub import StubMachines
 
 TESTS = Path(__file__).parents[2]
@@ -57,17 +57,16 @@ class World:
             MachineSpec(
                 id=name,
                 user_data=data,
-                role="role",
                 public_ip=True,
-                hop_limit=1,
-                imds_token_required=True,
                 region="us-east-1",
                 zone="us-east-1a",
                 instance_type="t3.small",
                 spot=False,
                 image=image.id,
+                ready=ready,
                 gpus=0,
                 gpu_name=None,
+                facts=Ec2Facts("role", hop_limit=1, token_required=True),
             )
         )
 
