@@ -30,6 +30,7 @@ NAME = "bench-sync"
 ROUNDS = int(os.environ.get("BENCH_SYNC_ROUNDS", "3"))
 FILES, SIZE_MB = 32, 32
 MANY = 100_000
+ROOT_ON_MACHINE = "/var/lib/dstack/workflow"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 DIRTY = f"""\
@@ -145,7 +146,7 @@ def _flush(cloud: Cloud) -> tuple[float, float]:
     """Seconds from the notice to the last byte stored, and of plain rclone."""
     name = cloud.run("dirty", DIRTY)
     machine = cloud.machine()
-    root = "/var/lib/dstack/workflow/output"
+    root = f"{ROOT_ON_MACHINE}/output"
     # The same provider, credentials and endpoint that the agent gives it.
     setting = (
         f":s3,provider=Other,env_auth=true,region={cloud.env['AWS_DEFAULT_REGION']},"
@@ -214,13 +215,40 @@ def _agent(machine: str) -> Path:
     raise RuntimeError(f"no agent runs on {machine}")
 
 
+def _lags(cloud: Cloud, name: str, machine: str, since: float, until: float) -> list[float]:
+    """Seconds from the last change of each file of that time to its object in the store, sorted.
+    The machine's clock is the emulator's."""
+    listing = cloud.inside(
+        machine, "find", f"{ROOT_ON_MACHINE}/output", "-type", "f", "-printf", "%f %T@\n"
+    )
+    changed = {file: float(moment) for file, moment in map(str.split, listing.splitlines())}
+    wanted = {file: moment for file, moment in changed.items() if since <= moment < until}
+    prefix = f"artifacts/{name}/output/"
+    deadline = time.time() + 120
+    while True:
+        there = cloud.stored(prefix)
+        arrived = {file: there.get(f"{cloud.prefix}{prefix}{file}", 0.0) for file in wanted}
+        if all(arrived[file] >= moment for file, moment in wanted.items()):
+            return sorted(arrived[file] - moment for file, moment in wanted.items())
+        if time.time() > deadline:
+            raise RuntimeError("files did not arrive in time")
+        time.sleep(2)
+
+
 def _steady(cloud: Cloud) -> list[Row]:
     name = cloud.run("steady", STEADY)
+    machine = cloud.machine()
     time.sleep(10)
-    share, memory, rclone = _watch(_agent(cloud.machine()), 40)
+    begun = time.time()
+    share, memory, rclone = _watch(_agent(machine), 40)
+    lags = _lags(cloud, name, machine, begun, time.time())
     cloud.program("stop", name, "--abort")
     what = "10 files a second"
+    say(f"{len(lags)} files: " + ", ".join(f"{lag:.1f}" for lag in lags[:: len(lags) // 10]))
     return [
+        row(f"{what}: change to store, half", median(lags), "s"),
+        row(f"{what}: change to store, 95 %", lags[int(0.95 * len(lags))], "s", most=10),
+        row(f"{what}: change to store, last", lags[-1], "s"),
         row(f"{what}: agent and rclone", share, "% of a core"),
         row(f"{what}: agent's memory", memory, "MB", most=30),
         row(f"{what}: rclone's memory while it runs", rclone, "MB"),

@@ -54,21 +54,37 @@ class Changes:
     def run(self, over: threading.Event) -> None:
         """Until it is over, or changes cannot be told any more."""
         try:
-            self._inotify = Inotify()
-            self._watch(self._folder)
-            # What was there before its folder was watched.
-            self._pending.look_again()
-            poll = select.poll()
-            poll.register(self._inotify.descriptor, select.POLLIN)
             while not over.is_set():
-                if poll.poll(1000):
-                    over.wait(_GATHER)
-                    self._take()
+                self._begin()
+                self._listen(over)
         except OSError as error:
             self._give_up(error)
         finally:
             if self._inotify is not None:
                 self._inotify.close()
+
+    def _begin(self) -> None:
+        """Watch all folders as they are now: among events that were lost may be those of new
+        folders, or of folders that have another name now."""
+        if self._inotify is not None:
+            self._inotify.close()
+            self._inotify = None
+        self._names.clear()
+        self._inotify = Inotify()
+        self._watch(self._folder)
+        # What was there before its folder was watched.
+        self._pending.look_again()
+
+    def _listen(self, over: threading.Event) -> None:
+        """Until it is over, or events were lost."""
+        assert self._inotify is not None
+        poll = select.poll()
+        poll.register(self._inotify.descriptor, select.POLLIN)
+        while not over.is_set():
+            if poll.poll(1000):
+                over.wait(_GATHER)
+                if self._take():
+                    return
 
     def _give_up(self, error: OSError) -> None:
         why = error.strerror or str(error)
@@ -79,14 +95,17 @@ class Changes:
         self._names.clear()
         self._pending.look_again()
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Tell what has happened; whether events were lost."""
         assert self._inotify is not None
         seen: set[str] = set()
-        while True:
+        lost = False
+        while not lost:
             events = self._inotify.read()
             if not events:
                 break
             for event in events:
+                lost = lost or bool(event.mask & OVERFLOW)
                 for path in self._on(event):
                     seen.add(path)
         if seen:
@@ -94,13 +113,12 @@ class Changes:
             seen.update(self._links)
             # Later than any of the changes, so that none of them is taken for stored.
             self._pending.add(seen, time.monotonic())
+        if lost:
+            note("changes came faster than they could be read: looking at everything")
+        return lost
 
     def _on(self, event: Event) -> Iterator[str]:
         """The files that an event is about."""
-        if event.mask & OVERFLOW:
-            note("changes came faster than they could be read: looking at everything")
-            self._pending.look_again()
-            return
         if event.mask & IGNORED:
             self._names.pop(event.watch, None)
             return
