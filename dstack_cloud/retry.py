@@ -1,8 +1,8 @@
 """Whether a run goes on with another attempt after one has ended: pure.
 
 What can be retried is named as in the workflow file: ``interruption`` (the cloud took the machine
-back, or it ended without a word), ``no-capacity`` (no machine was to be had), or an exit code of
-the container, as text.
+back, or it ended without a word), ``rebalance`` (its early warning counts as one, too),
+``no-capacity`` (no machine was to be had), or an exit code of the container, as text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-INTERRUPTION, NO_CAPACITY = "interruption", "no-capacity"
+INTERRUPTION, REBALANCE, NO_CAPACITY = "interruption", "rebalance", "no-capacity"
 
 # A run that waits for a client to go on with it is given up after this long, unless the workflow
 # says otherwise: its name must not stand among the live ones for ever.

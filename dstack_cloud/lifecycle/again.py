@@ -69,7 +69,7 @@ class Successor:
             if notice and self._launch is None and self._follows():
                 self._tools.report.warn(
                     "interrupted",
-                    f"the cloud takes {self._target.machine.id} back by {notice['by']}",
+                    _noticed(self._target.machine.id, notice),
                     "its work is being saved while another machine is launched",
                 )
                 self._begin()
@@ -159,3 +159,9 @@ class Successor:
         assert held.launched is not None
         machine = held.launched.machine
         self._tools.cloud.terminate(machine.region, [machine.id])
+
+
+def _noticed(machine: str, notice: Mapping[str, Any]) -> str:
+    if notice["action"] == "rebalance":
+        return f"the cloud warns that it may take {machine} back"
+    return f"the cloud takes {machine} back by {notice['by']}"

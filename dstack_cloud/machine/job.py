@@ -47,9 +47,9 @@ class Timers:
 
 @dataclass(frozen=True)
 class Retry:
-    """After which ends another attempt follows: ``interruption`` and exit codes as text, for
-    ``within`` seconds from the job's start (None: without a limit): the machine's clock need not
-    agree with the client's."""
+    """After which ends another attempt follows: ``interruption`` and exit codes as text, and with
+    ``rebalance`` on the cloud's early warning, too; for ``within`` seconds from the job's start
+    (None: without a limit): the machine's clock need not agree with the client's."""
 
     on: Sequence[str]
     within: float | None = None
@@ -64,9 +64,9 @@ class Job:
     has been replaced.
 
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
-    the end of the attempt before this one is on record. ``rebalance`` takes the cloud's early
-    warning for a notice, too; ``notices`` names the sources to watch, by default the cloud's.
-    ``movable``: ``move.json`` beside the attempt's other objects asks for another machine."""
+    the end of the attempt before this one is on record. ``notices`` names the sources to watch,
+    by default the cloud's. ``movable``: ``move.json`` beside the attempt's other objects asks for
+    another machine."""
 
     run: str
     attempt: int
@@ -94,7 +94,6 @@ class Job:
     machine_record: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
     restore: bool = False
-    rebalance: bool = False
     notices: Sequence[str] | None = None
     movable: bool = False
 
@@ -134,7 +133,6 @@ class Job:
             "machine_record": dict(self.machine_record),
             "retry": {**vars(self.retry), "on": list(self.retry.on)} if self.retry else None,
             "restore": self.restore,
-            "rebalance": self.rebalance,
             "movable": self.movable,
             "notices": list(_NOTICES.get(self.cloud, ()) if self.notices is None else self.notices),
         }

@@ -120,7 +120,8 @@ class Retry(Model):
     """When to start again, how often, and for how long."""
 
     on: list[str] | None = Field(
-        default=None, description="interruption, no-capacity, and exit codes of the container."
+        default=None,
+        description="interruption, rebalance, no-capacity, and exit codes of the container.",
     )
     attempts: Count | None = Field(default=None, description="Attempts in all, at most.")
     within: Duration | None = Field(
@@ -131,9 +132,10 @@ class Retry(Model):
     def _known(self) -> Retry:
         for index, reason in enumerate(self.on or []):
             is_code = re.fullmatch(r"[0-9]{1,3}", reason) and 1 <= int(reason) <= 255
-            if reason not in ("interruption", "no-capacity") and not is_code:
+            if reason not in ("interruption", "rebalance", "no-capacity") and not is_code:
                 raise InsideError(
-                    f"'{reason}' is not interruption, no-capacity or an exit code (1 to 255)",
+                    f"'{reason}' is not interruption, rebalance, no-capacity or an exit code "
+                    "(1 to 255)",
                     "on",
                     index,
                 )

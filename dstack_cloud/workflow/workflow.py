@@ -85,6 +85,9 @@ class Workflow:
             return None
         on = asked.on if asked.on is not None else [retries.INTERRUPTION]
         on = [str(int(cause)) if cause.isdigit() else cause for cause in on]
+        if retries.REBALANCE in on:
+            # Who leaves a machine on a warning does not end with one that is really taken.
+            on.append(retries.INTERRUPTION)
         return Retry(tuple(dict.fromkeys(on)), asked.attempts, asked.within)
 
     @property

@@ -71,6 +71,21 @@ def test_a_power_cut_under_the_eyes_of_a_client(emulator: Emulator, project: Pro
     assert emulator.machines() == []
 
 
+def test_an_early_warning_where_it_was_asked_for(emulator: Emulator, project: Project) -> None:
+    project.workflows(COUNTS.replace("commands:", "retry: {on: [rebalance]}\n        commands:"))
+    client = project.start("run", "counts", "-y")
+    run = _running(project)
+    _started(project, run)
+    (machine,) = emulator.machines()
+    emulator.post(f"/_emulator/machines/{machine['id']}/interrupt", {"rebalance": True})
+    out, err = client.communicate(timeout=120)
+    assert client.returncode == 0, err
+    assert f"the cloud warns that it may take {machine['id']} back" in err
+    assert out.startswith("attempt 1 resumed 0\n")
+    assert out.endswith(SECOND)
+    assert emulator.machines() == []
+
+
 def test_of_two_clients_one_launches_again(emulator: Emulator, project: Project) -> None:
     project.workflows(COUNTS)
     run = project.cli("run", "counts", "-y", "-d").stdout.strip()

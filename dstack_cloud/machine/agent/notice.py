@@ -33,6 +33,7 @@ class Notice(NamedTuple):
 
 def _aws(job: Mapping[str, Any]) -> Callable[[], Notice | None]:
     metadata = Metadata()
+    early = "rebalance" in (job["retry"] or {"on": ()})["on"]
 
     def look() -> Notice | None:
         found = metadata.get("meta-data/spot/instance-action")
@@ -40,7 +41,7 @@ def _aws(job: Mapping[str, Any]) -> Callable[[], Notice | None]:
             told = json.loads(found)
             left = unix(told["time"]) - time.time()
             return Notice(str(told["action"]), min(left, _AWS) if left > 0 else _LATE)
-        if job["rebalance"] and metadata.get("meta-data/events/recommendations/rebalance"):
+        if early and metadata.get("meta-data/events/recommendations/rebalance"):
             return Notice("rebalance", _AWS)
         return None
 

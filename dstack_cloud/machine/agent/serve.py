@@ -29,7 +29,7 @@ from .note import note, note_error
 from .notice import Notice, as_status, left, working_time
 from .notice import watch as watch_notice
 from .open import open_store
-from .outcome import of_failure, outcome
+from .outcome import goes_on, of_failure, outcome
 from .paths import Paths, read_json, write_json
 from .progress import look as look_at_progress
 from .progress import watch as watch_progress
@@ -40,7 +40,7 @@ from .restore import Restore
 from .ship import Shipper
 from .status import Status
 from .sync import Sync
-from .times import now
+from .times import now, unix
 from .unpack import fetch_code
 from .watch import Watch
 
@@ -151,6 +151,8 @@ class Attempt:
     def _on_notice(self, notice: Notice) -> None:
         """The machine will be taken away. Said before anything else is done about it: whoever
         follows asks for another machine meanwhile."""
+        if notice.action == "rebalance" and not self._replaced():
+            return
         # A replacement that is asked for now must find a cause that lets this attempt go on saving.
         self.control.interrupt(time.monotonic() + working_time(notice.seconds))
         self.status.update(notice=as_status(notice))
@@ -159,6 +161,11 @@ class Attempt:
             self.shipper.put_status()
         except StoreError as error:
             note(f"notice: {error}")
+
+    def _replaced(self) -> bool:
+        """Whether another attempt would follow: else a machine that may well stay is kept."""
+        begun = unix(read_json(self.paths.started_at))
+        return goes_on({"reason": "interrupted"}, self.job["retry"], time.time() - begun)
 
     def _hurry(self, seconds: float) -> None:
         self.control.interrupt(time.monotonic() + working_time(seconds))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dstack_cloud.machine.job import ArtifactSpec, Status
+from dstack_cloud.machine.job import ArtifactSpec, Retry, Status
 from dstack_cloud.units import parse_time
 
 if TYPE_CHECKING:
@@ -210,13 +210,28 @@ def test_an_early_warning_counts_only_where_it_was_asked_for(host: Host, metadat
 
 
 def test_an_early_warning_is_taken_for_a_notice(host: Host, metadata: Service) -> None:
-    follower = began(host, SAVES, rebalance=True)
+    follower = began(host, SAVES, retry=Retry(["interruption", "rebalance"]))
     metadata.texts[REBALANCE] = json.dumps({"noticeTime": "2026-01-01T00:00:00Z"})
     assert noticed(follower)["action"] == "rebalance"
     follower.rest()
     assert follower.end is not None
     assert (follower.end["state"], follower.end["reason"]) == ("failed", "interrupted")
     assert host.read("artifacts/train-7/output/last") == b"saved"
+
+
+def test_an_early_warning_after_the_time_for_another_attempt(host: Host, metadata: Service) -> None:
+    metadata.texts[REBALANCE] = json.dumps({"noticeTime": "2026-01-01T00:00:00Z"})
+    rule = Retry(["interruption", "rebalance"], within=0.1)
+    follower = began(host, "echo training; while ! test -e end; do sleep 0.05; done", retry=rule)
+    until = metadata.asked.count(REBALANCE) + 2
+    deadline = time.monotonic() + 20
+    while metadata.asked.count(REBALANCE) < until:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (host.root / "workflow/end").touch()
+    follower.rest()
+    assert follower.end is not None
+    assert (follower.end["state"], follower.end["reason"]) == ("done", "exited")
 
 
 def test_a_token_that_is_refused_is_renewed(host: Host, metadata: Service) -> None:

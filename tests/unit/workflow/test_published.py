@@ -61,7 +61,7 @@ def test_every_key_at_once(write):
               disk: 300GB
               shm_size: 8GB
               interruptible: true
-            retry: {on: [interruption, no-capacity, 137], attempts: 3, within: 6h}
+            retry: {on: [interruption, rebalance, no-capacity, 137], attempts: 3, within: 6h}
             grace: 1m
             max_duration: 12h
             max_price: 3.50
@@ -81,7 +81,7 @@ def test_every_key_at_once(write):
     retry = workflow.common.retry
     assert retry is not None
     assert (retry.on, retry.attempts, retry.within) == (
-        ["interruption", "no-capacity", "137"],
+        ["interruption", "rebalance", "no-capacity", "137"],
         3,
         6 * 3600,
     )

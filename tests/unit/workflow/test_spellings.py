@@ -186,3 +186,7 @@ def test_anchors_and_merges(write, train):
 
 def test_lists_of_other_forms_are_not_taken(problem):
     assert isinstance(problem("commands: python train.py"), InputError)
+
+
+def test_an_early_warning_that_counts_means_an_interruption_counts_too(train):
+    assert train("retry:\n  on: [rebalance, 7]").retry.on == ("rebalance", "7", "interruption")
