@@ -94,6 +94,14 @@ class Config:
         sections = {"aws": self.aws, "gcp": self.gcp, "local": self.local}
         return {name: cloud.store for name, cloud in sections.items() if cloud and cloud.store}
 
+    @property
+    def accounts(self) -> dict[str, str | None]:
+        """What tells the caller's accounts apart: the profile on AWS, the project on GCP."""
+        return {
+            "aws": self.aws.profile if self.aws else None,
+            "gcp": self.gcp.project if self.gcp else None,
+        }
+
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
     """Where the configuration is, whether it exists or not."""

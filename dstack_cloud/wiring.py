@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dstack_cloud.apart.client import Apart
     from dstack_cloud.catalog.fetch_aws import Access
+    from dstack_cloud.catalog.live import Source
     from dstack_cloud.catalog.models import SpotChange
     from dstack_cloud.clouds.apart import CloudApart
     from dstack_cloud.clouds.aws.cloud import AwsCloud
@@ -105,7 +106,7 @@ def regions(
         raise InputError(f"no region is set for {cloud}", f"set {cloud}.regions in {config.file}")
     from dstack_cloud.catalog.regions import require
 
-    require(cloud, named, lambda: _sessions(config).regions())
+    require(cloud, named, lambda: _sessions(config).regions() if cloud == "aws" else ())
     return named
 
 
@@ -271,10 +272,18 @@ def save_config(config: Config) -> None:
     save(config)
 
 
-def catalog_access(config: Config, cloud: str) -> Access:
-    """How the catalog of a cloud is read live."""
-    if cloud != "aws":
-        raise InputError(f"the catalog of '{cloud}' cannot be read live")
+def catalog_source(config: Config, cloud: str) -> Source:
+    """What the catalog of a cloud is read live through."""
+    if cloud == "gcp":
+        from dstack_cloud.catalog.fetch_gcp import source
+
+        return source(config.gcp.project if config.gcp else None)
+    from dstack_cloud.catalog.fetch_aws import AwsSource
+
+    return AwsSource(_catalog_access(config))
+
+
+def _catalog_access(config: Config) -> Access:
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.clouds.aws.errors import translated
 
@@ -290,7 +299,7 @@ def spot_history(
     """
     from dstack_cloud.catalog import fetch_aws
 
-    access = catalog_access(config, "aws")
+    access = _catalog_access(config)
     found: list[SpotChange] = []
     for region, types in wanted.items():
         found += fetch_aws.spot_history(access, region, types, start, end)
@@ -313,16 +322,16 @@ def _priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     from dstack_cloud.match import match
     from dstack_cloud.ranking import ranked
 
-    catalog = open_catalog(cloud, config.aws.profile if config.aws else None)
-    access = catalog_access(config, cloud)
-    for _ in refresh(catalog, access, stale(catalog, request.regions)):
+    catalog = open_catalog(cloud, config.accounts.get(cloud))
+    source = catalog_source(config, cloud)
+    for _ in refresh(catalog, source, stale(catalog, request.regions)):
         pass
     plan = match(request, [catalog])
     aws = _aws(config)
     # Quotas and spot prices have nothing to do with each other: asked at the same time.
     quotas = aws.pool.submit(aws.forbidden, plan.offers)
     known = aws.pool.submit(experience, config, plan.offers)
-    if refresh_spot(catalog, access, plan.offers):
+    if refresh_spot(catalog, source, plan.offers):
         plan = match(request, [catalog])
     quotas.result()
     forbidden = _by_place(aws.forbidden(plan.offers))

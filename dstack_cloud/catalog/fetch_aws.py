@@ -15,10 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
+from dstack_cloud.catalog.live import LiveRegion, SpotPrices
 from dstack_cloud.catalog.models import MachineType, Place, SpotChange
 from dstack_cloud.catalog.specs_aws import machine_type
 from dstack_cloud.errors import AccessError, DstackError, TryAgainError
@@ -38,9 +39,6 @@ _PRICE_FILTERS = {
     "marketoption": "OnDemand",
 }
 
-SpotPrices = dict[str, dict[str, Decimal]]
-"""Machine type -> zone name -> USD an hour."""
-
 
 class Access(NamedTuple):
     """How AWS is reached: ``client(service, region)`` gives a boto3 client that threads may share,
@@ -50,17 +48,21 @@ class Access(NamedTuple):
     guard: Callable[[str, str | None], AbstractContextManager[None]]
 
 
-class LiveRegion(NamedTuple):
-    """One region as read at ``at``. ``problems`` are the prices that could not be read: their
-    places have no prices of that kind."""
+class AwsSource:
+    """AWS as the catalog's source."""
 
-    region: str
-    at: datetime
-    types: list[MachineType]
-    places: list[Place]
-    priced: bool
-    spot_priced: bool
-    problems: list[DstackError]
+    spot_age = timedelta(minutes=10)
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def fetch(self, regions: Sequence[str]) -> Iterator[LiveRegion]:
+        """See `Source`."""
+        return fetch(self._access, regions)
+
+    def fetch_spot(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, SpotPrices]]:
+        """See `Source`."""
+        return fetch_spot(self._access, wanted)
 
 
 def fetch(access: Access, regions: Sequence[str]) -> Iterator[LiveRegion]:

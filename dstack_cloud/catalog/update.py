@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from dstack_cloud.catalog import schema
-from dstack_cloud.catalog.fetch_aws import Access, LiveRegion, SpotPrices, fetch, fetch_spot
+from dstack_cloud.catalog.live import LiveRegion, Source, SpotPrices
 from dstack_cloud.catalog.models import Place
 from dstack_cloud.catalog.query import Catalog
 from dstack_cloud.resources import Offer
 from dstack_cloud.units import format_time, parse_time, utc_now
 
 LISTING_AGE = timedelta(hours=24)
-SPOT_AGE = timedelta(minutes=10)
 
 
 def stale(catalog: Catalog, regions: Iterable[str], age: timedelta = LISTING_AGE) -> list[str]:
@@ -29,25 +28,24 @@ def stale(catalog: Catalog, regions: Iterable[str], age: timedelta = LISTING_AGE
     return [region for region in regions if region not in fresh]
 
 
-def refresh(catalog: Catalog, access: Access, regions: Sequence[str]) -> Iterator[LiveRegion]:
+def refresh(catalog: Catalog, source: Source, regions: Sequence[str]) -> Iterator[LiveRegion]:
     """Read ``regions`` and keep them, each as soon as it is there; yields what was read.
 
     Raises errors of ours (credentials, permission, network, throttling).
     """
-    for live in fetch(access, regions):
+    for live in source.fetch(regions):
         store(catalog.database, live)
         yield live
 
 
-def refresh_spot(
-    catalog: Catalog, access: Access, offers: Iterable[Offer], age: timedelta = SPOT_AGE
-) -> bool:
+def refresh_spot(catalog: Catalog, source: Source, offers: Iterable[Offer]) -> bool:
     """Bring the spot prices of these offers up to date, a call a region; true if any was asked.
 
-    Prices read within ``age`` are left as they are. Raises errors of ours as `refresh` does.
+    Prices read within ``source.spot_age`` are left as they are. Raises errors of ours as `refresh`
+    does.
     """
     wanted: dict[str, set[str]] = defaultdict(set)
-    limit = format_time(utc_now() - age)
+    limit = format_time(utc_now() - source.spot_age)
     fresh = catalog.spot_fresh(limit)
     for offer in offers:
         mine = offer.spot and offer.cloud == catalog.cloud
@@ -55,7 +53,7 @@ def refresh_spot(
             wanted[offer.region].add(offer.machine)
     asked = {region: sorted(types) for region, types in wanted.items()}
     now = utc_now()
-    for region, prices in fetch_spot(access, asked):
+    for region, prices in source.fetch_spot(asked):
         store_spot(catalog.database, region, prices, now)
     return bool(asked)
 

@@ -21,16 +21,19 @@ catalog = typer.Typer(
 
 
 @catalog.command()
-def update(region: options.Region = None, as_json: options.Json = False) -> None:
-    """Read what your account is offered, and today's prices, from AWS."""
+def update(
+    cloud: options.Cloud = None, region: options.Region = None, as_json: options.Json = False
+) -> None:
+    """Read what your account is offered, and today's prices, from the clouds."""
     from dstack_cloud import config as configuration
-    from dstack_cloud.catalog.open import open_catalog
+    from dstack_cloud.catalog.open import open_catalogs, planned_over
 
     config = configuration.load()
-    opened = open_catalog("aws", config.aws.profile if config.aws else None)
-    refresh_regions(opened, config, region or ())
+    opened = open_catalogs(planned_over(config, cloud) or ["aws"], config.accounts)
+    for one in opened:
+        refresh_regions(one, config, region or ())
     if as_json:
-        render.print_json(_as_json([opened]))
+        render.print_json(_as_json(opened))
 
 
 @catalog.command()
@@ -40,7 +43,7 @@ def show(as_json: options.Json = False) -> None:
     from dstack_cloud.catalog.open import open_catalogs
 
     config = configuration.load()
-    catalogs = open_catalogs((), config.aws.profile if config.aws else None)
+    catalogs = open_catalogs((), config.accounts)
     if as_json:
         render.print_json(_as_json(catalogs))
         return
@@ -69,7 +72,7 @@ def refresh_regions(opened: Catalog, config: Config, regions: Sequence[str]) -> 
     report = render.TerminalReporter()
     started = time.monotonic()
     report.working("catalog", f"reading {', '.join(names)}")
-    for live in refresh(opened, wiring.catalog_access(config, opened.cloud), names):
+    for live in refresh(opened, wiring.catalog_source(config, opened.cloud), names):
         detail = f"{opened.cloud} {live.region}: {len(live.places)} machine types"
         report.done("catalog", detail, time.monotonic() - started)
         for problem in live.problems:

@@ -61,12 +61,11 @@ def offers(
             _print_table([found])
         return
 
-    from dstack_cloud.catalog.open import open_catalogs
+    from dstack_cloud.catalog.open import open_catalogs, planned_over
     from dstack_cloud.match import match
 
     config = _config()
-    profile = config.aws.profile if config and config.aws else None
-    catalogs = open_catalogs(request.clouds, profile)
+    catalogs = open_catalogs(planned_over(config, cloud), config.accounts if config else None)
     if refresh:
         _refresh(catalogs, config, region or [])
     plan = match(request, catalogs, limit=limit)

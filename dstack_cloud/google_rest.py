@@ -1,0 +1,184 @@
+"""Google's REST APIs, plainly: an access token and GET, with errors of ours.
+
+For what is only read (catalog, quotas, checks): the client libraries take over a second to load.
+Credentials are Application Default Credentials, by google-auth. Addresses are Google's, or those of
+gcloud's own variables ``CLOUDSDK_API_ENDPOINT_OVERRIDES_…``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, cast
+
+from dstack_cloud.errors import (
+    CredentialsError,
+    DstackError,
+    InputError,
+    PermissionDeniedError,
+    ThrottledError,
+    UnreachableError,
+)
+
+ADDRESSES = {
+    "compute": "https://compute.googleapis.com/compute/v1/",
+    "cloudbilling": "https://cloudbilling.googleapis.com/",
+    "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
+    "iam": "https://iam.googleapis.com/",
+    "serviceusage": "https://serviceusage.googleapis.com/",
+}
+LOGIN = "sign in: gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+_TIMEOUT_S = 60.0
+_TRIES = 4
+# docs.cloud.google.com/compute/docs/api/errors, google/api/error_reason.proto
+_THROTTLED = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
+_DISABLED = {"accessNotConfigured", "SERVICE_DISABLED"}
+
+
+def address(service: str, environ: Mapping[str, str] | None = None) -> str:
+    """The base address of a service, with a slash at its end."""
+    environ = os.environ if environ is None else environ
+    override = environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service.upper()}")
+    return (override or ADDRESSES[service]).rstrip("/") + "/"
+
+
+class GoogleRest:
+    """Reads as the caller's Application Default Credentials; threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: tuple[Any, str | None] | None = None
+
+    @property
+    def project(self) -> str | None:
+        """The project of the credentials or the environment, None where neither names one."""
+        return self._default()[1]
+
+    def get(self, service: str, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """The JSON value at ``path`` (relative to the service's address).
+
+        What passes (throttling, a server's error, a broken connection) is tried again, 4 times in
+        all. Raises errors of ours.
+        """
+        url = address(service) + path
+        if query:
+            url += "?" + urllib.parse.urlencode(query)
+        for attempt in range(_TRIES):
+            try:
+                return self._once(url)
+            except (ThrottledError, UnreachableError):
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(0.5 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _once(self, url: str) -> Any:
+        request = urllib.request.Request(url, headers=self._headers(url))
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise refusal(error.code, error.read(), url) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            host = urllib.parse.urlsplit(url).netloc
+            raise UnreachableError(f"{host} cannot be reached: {reason}") from None
+
+    def _headers(self, url: str) -> dict[str, str]:
+        """Authorization, and the project that pays for the call where the credentials name one."""
+        from google.auth import exceptions
+
+        credentials, _ = self._default()
+        headers = {"Accept": "application/json", "User-Agent": "dstack-cloud"}
+        try:
+            with self._lock:  # One refresh for all threads.
+                credentials.before_request(transport, "GET", url, headers)
+        except exceptions.TransportError as error:
+            raise UnreachableError(f"Google's sign-in cannot be reached: {error}") from None
+        except exceptions.GoogleAuthError as error:
+            message = str(error.args[0] if error.args else error).partition("\n")[0]
+            raise CredentialsError(
+                f"the Google credentials are not accepted: {message}", LOGIN
+            ) from None
+        return headers
+
+    def _default(self) -> tuple[Any, str | None]:
+        import google.auth
+        from google.auth import exceptions
+
+        with self._lock:
+            if self._found is None:
+                try:
+                    self._found = google.auth.default(scopes=_SCOPES, request=cast(Any, transport))
+                except exceptions.DefaultCredentialsError as error:
+                    message = str(error).partition("\n")[0].rstrip(".")
+                    words = "there are no Google credentials"
+                    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+                        words = f"the Google credentials cannot be used: {message}"
+                    raise CredentialsError(words, LOGIN) from None
+            return self._found
+
+
+def refusal(status: int, body: bytes, url: str) -> DstackError:
+    """The error of ours for an HTTP error of Google's."""
+    try:
+        error = json.loads(body)["error"]
+        reasons = {item.get("reason") for item in error.get("errors", ())}
+        reasons |= {item.get("reason") for item in error.get("details", ())}
+        message = str(error.get("message", "")).partition("\n")[0]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        reasons, message = set(), ""
+    what = urllib.parse.urlsplit(url)
+    words = f"{what.netloc} answered {status}" + (f": {message.rstrip('.')}" if message else "")
+    if status == 429 or reasons & _THROTTLED:
+        return ThrottledError(words)
+    if status >= 500:
+        return UnreachableError(words)
+    if status == 401:
+        return CredentialsError(words, LOGIN)
+    if reasons & _DISABLED:
+        return PermissionDeniedError(
+            words, f"enable it: gcloud services enable {what.netloc.partition(':')[0]}"
+        )
+    if status == 403:
+        return PermissionDeniedError(words, "dstack-cloud check --cloud gcp says what is missing")
+    return InputError(words, "check project and region: dstack-cloud check --cloud gcp")
+
+
+class _Answer:
+    """What google-auth expects of its transport."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.data = data
+
+
+def transport(
+    url: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    **_: Any,
+) -> _Answer:
+    """google-auth's way out, without the library that its own takes."""
+    from google.auth import exceptions
+
+    data = body.encode() if isinstance(body, str) else body
+    request = urllib.request.Request(url, data, dict(headers or {}), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout or _TIMEOUT_S) as answer:
+            return _Answer(answer.status, dict(answer.headers), answer.read())
+    except urllib.error.HTTPError as error:
+        return _Answer(error.code, dict(error.headers), error.read())
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise exceptions.TransportError(reason) from error  # type: ignore[no-untyped-call]
