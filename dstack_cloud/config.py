@@ -6,6 +6,7 @@
     gcp:    {store: gs://NAME, regions: [], image, project, network}
     local:  {store: FOLDER, image}
     timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m, restart: 6m}
+    container_image: IMAGE
 
 The file is ``$DSTACK_CLOUD_CONFIG``, else ``~/.config/dstack-cloud/config.yaml``. One that is not
 there is an empty one: the local cloud needs none.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from dstack_cloud.units import parse_duration
 from dstack_cloud.yaml_lines import Node, load_yaml
 
 MACHINE_ROLE = "dstack-cloud-machine"
+_IMAGE = "container_image"
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,23 @@ class Timers:
 
 @dataclass(frozen=True)
 class Config:
-    """All of the file; a cloud that it doesn't mention is None, except the local one."""
+    """All of the file; a cloud that it doesn't mention is None, except the local one.
+
+    ``container_image`` is what workflows run on that name no image: see `image_on`.
+    """
 
     file: Path
     local: LocalConfig
     aws: AwsConfig | None = None
     gcp: GcpConfig | None = None
     timers: Timers = field(default_factory=Timers)
+    container_image: str | None = None
+
+    def image_on(self, cloud: str) -> str | None:
+        """The container image of workflows that name none, where another than the published one is
+        set for this cloud."""
+        own = self.local.image if cloud == "local" else None
+        return own or self.container_image
 
     @property
     def stores(self) -> dict[str, str]:
@@ -130,7 +142,7 @@ def parse(text: str, file: Path, environ: Mapping[str, str]) -> Config:
     """The configuration that ``text`` says; ``file`` is where it is (or would be)."""
     root = load_yaml(text, str(file))
     sections = {"aws": AwsConfig, "gcp": GcpConfig, "local": LocalConfig, "timers": Timers}
-    values = _mapping(root, sections, "the configuration")
+    values = _mapping(root, [*sections, _IMAGE], "the configuration")
     aws, gcp, local, timers = (
         _section(root, name, kind) if name in values else None for name, kind in sections.items()
     )
@@ -144,6 +156,7 @@ def parse(text: str, file: Path, environ: Mapping[str, str]) -> Config:
         aws=None if aws is None else AwsConfig(**aws),
         gcp=None if gcp is None else GcpConfig(**gcp),
         timers=Timers(**(timers or {})),
+        container_image=_text(values[_IMAGE]) if _IMAGE in values else None,
     )
 
 
@@ -184,7 +197,7 @@ def _path(text: str, file: Path, environ: Mapping[str, str]) -> Path:
     return file.parent / Path(text)
 
 
-def _mapping(node: Node, known: Mapping[str, object], name: str) -> dict[str, Node]:
+def _mapping(node: Node, known: Collection[str], name: str) -> dict[str, Node]:
     if node.data is None:
         return {}
     if not isinstance(node.data, dict):

@@ -1,7 +1,8 @@
 """The container spec: what a provider makes of a workflow, and what the machine runs.
 
 A provider is a module with two names: ``Properties``, a pydantic model of its own keys of the
-workflow file, and ``container(properties, context) -> ContainerSpec``, a pure function.
+workflow file, and ``container(properties, context) -> ContainerSpec``, a pure function. How to
+write one is in ``docs/providers.md``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dstack_cloud.errors import InputError
+
 WORKING_DIR = "/workflow"
+TOKEN = "DSTACK_TOKEN"
+"""The container's variable with the token that its pages ask for: see `ContainerSpec.pages`."""
+
+
+class PropertyError(InputError):
+    """What a provider finds wrong with one of the workflow's keys: told at the key's own line."""
+
+    def __init__(self, key: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -17,18 +30,25 @@ class ProviderContext:
     """What a provider may know besides its own properties.
 
     ``args`` are the command line's that no ``${{ run.args }}`` has taken: a provider that has no
-    use for them must raise. ``setup`` are shell commands to run first in the container
+    use for them calls `refuse_args`. ``setup`` are shell commands to run first in the container
     (``before_run`` and ``requirements``); ``version`` is the Python version the workflow names.
-    ``gpu`` tells whether GPUs are asked for (default images differ); ``default_image`` is the
-    configuration's, if it sets one.
+    ``gpus`` is how many are asked for; ``default_image`` is the configuration's, if it sets one.
     """
 
     run: str
     args: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     version: str | None = None
-    gpu: bool = False
+    gpus: int = 0
     default_image: str | None = None
+
+    def refuse_args(self, what: str = "the commands do") -> None:
+        """InputError where there are arguments, because ``what`` not use them."""
+        if self.args:
+            raise InputError(
+                f"{what} not use the arguments that were given",
+                "write ${{ run.args }} where they belong",
+            )
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,9 @@ class ContainerSpec:
 
     ``entrypoint`` None keeps the image's own; ``command`` empty keeps the image's own.
     ``working_dir`` is absolute, in the container. ``shm_size`` is bytes, None for Docker's
-    default. ``ports`` are the container's TCP ports to forward to the caller.
+    default. ``ports`` are the container's TCP ports to forward to the caller. ``pages`` are what a
+    browser opens at a port, path and query; ``{token}`` in one stands for a token that is made for
+    each attempt and that the container finds in the variable `TOKEN`.
     ``secret_environment`` are values with ``${{ secrets.NAME }}`` in them, to be filled in when
     the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`).
     """
@@ -58,6 +80,7 @@ class ContainerSpec:
     working_dir: str = WORKING_DIR
     shm_size: int | None = None
     ports: tuple[int, ...] = ()
+    pages: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 

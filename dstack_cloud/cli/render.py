@@ -91,6 +91,11 @@ class TerminalReporter:
         for line in (hint or "").splitlines():
             self._write(f"{_INDENT}{_wrapped(line)}")
 
+    def address(self, step: str, where: str) -> None:
+        # Not broken into lines, whatever its length: it is to be clicked on.
+        mark = coloured("✓", "green", sys.stderr)
+        self._write(f"{mark} {step:<{_STEP_WIDTH}} {where}")
+
     def opened(self, run: str) -> None:
         title = f"─ {run} "
         tail = " Ctrl-C detaches, the run goes on ─"
@@ -137,6 +142,9 @@ class QuietReporter:
 
     def warn(self, step: str, message: str, hint: str | None = None) -> None:
         say(f"! {step}: {message}" + (f" ({hint})" if hint else ""))
+
+    def address(self, step: str, where: str) -> None:
+        say(f"{step}: {where}")
 
     def opened(self, run: str) -> None:
         """Not shown."""

@@ -95,7 +95,7 @@ def run(
         config, chosen, request, max_duration, max_cost, on_demand_after, wait, deadline
     )
     # Whatever the file gets wrong must show before anything is asked of a cloud.
-    spec = chosen.container("name", args or (), os.environ, _default_image(config, clouds[0]))
+    spec = chosen.container("name", args or (), os.environ, config.image_on(clouds[0]))
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     for warning in spec.warnings:
         report.warn("workflow", warning)
@@ -166,7 +166,7 @@ def _carry_out(
         workflow=workflow.name,
         provider=workflow.common.provider,
         container=lambda name: workflow.container(
-            name, args, os.environ, _default_image(config, tools.cloud.name)
+            name, args, os.environ, config.image_on(tools.cloud.name)
         ),
         request=request,
         artifacts=workflow.artifacts,
@@ -185,10 +185,6 @@ def _carry_out(
     record, private = submit(tools, submission)
     going = Going(record, Planner(config, plan), lambda: private, in_time=keeper(tools, record))
     return driver.run(tools, going, detach)
-
-
-def _default_image(config: Config, cloud: str) -> str | None:
-    return config.local.image if cloud == "local" else None
 
 
 def _show(

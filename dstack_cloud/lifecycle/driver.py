@@ -25,6 +25,7 @@ from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.join import find
 from dstack_cloud.lifecycle.lasted import note_lasted
 from dstack_cloud.lifecycle.launch import describe, launch
+from dstack_cloud.lifecycle.ports import ports_of
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.watching import Progress
@@ -122,7 +123,13 @@ def _follow(
 ) -> tuple[Mapping[str, Any], Successor]:
     progress = Progress(tools.report, target.run)
     successor = Successor(tools, going, target)
-    watch = Watch(progress.log, successor.watching(progress.status))
+    ports = ports_of(tools, going.record, target)
+
+    def status(news: Mapping[str, Any]) -> None:
+        progress.status(news)
+        ports.status(news)
+
+    watch = Watch(progress.log, successor.watching(status), ports.reached)
     try:
         await_earlier(tools, target.run, target.attempt)
         end = follow(tools, target, session, 0, watch)
@@ -138,6 +145,8 @@ def _follow(
         with contextlib.suppress(DstackError):
             successor.leave()
         raise _left_alone(target.run, error) from error
+    finally:
+        ports.close()
     progress.close()
     return end, successor
 

@@ -34,12 +34,18 @@ _PAUSE_S = 1.0
 _PATIENCE_S = 600.0
 
 
+def _nobody(session: Session | None, home: AgentHome) -> None:
+    """For who does not need to know."""
+
+
 @dataclass(frozen=True)
 class Watch:
-    """Who is told: raw bytes of the log file, and the agent's status whenever it changes."""
+    """Who is told: raw bytes of the log file, the agent's status whenever it changes, and by which
+    connection the machine is reached (None while there is none)."""
 
     log: Callable[[bytes], None]
     status: Callable[[Mapping[str, Any]], None]
+    reached: Callable[[Session | None, AgentHome], None] = _nobody
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,10 @@ def follow(
         if session is not None:
             begun = time.monotonic()
             tools.rest()
-            offset, end = _follow_once(session, tools.reach.home(target.machine), offset, watch)
+            home = tools.reach.home(target.machine)
+            watch.reached(session, home)
+            offset, end = _follow_once(session, home, offset, watch)
+            watch.reached(None, home)
             if end is not None:
                 return end
             deadline = time.monotonic() + _PATIENCE_S

@@ -67,6 +67,7 @@ class RunRecord:
         container = dict(vars(self.container))
         for key in ("environment", "secret_environment"):
             container[key] = dict(container[key])
+        container["pages"] = {str(port): page for port, page in container["pages"].items()}
         return {
             **vars(self),
             "request": request_as_json(self.request),
@@ -82,6 +83,7 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in data["container"].items()
     }
+    container["pages"] = {int(port): page for port, page in container.get("pages", {}).items()}
     # A record of an earlier version lacks what came later: its default holds.
     known: dict[str, Any] = {
         item.name: data[item.name] for item in fields(RunRecord) if item.name in data

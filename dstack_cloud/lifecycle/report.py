@@ -20,6 +20,10 @@ class Reporter(Protocol):
         """Something the user should know, and what to do about it."""
         ...
 
+    def address(self, step: str, where: str) -> None:
+        """Where something can be reached from now on. May be called from another thread."""
+        ...
+
     def opened(self, run: str) -> None:
         """The container's output begins."""
         ...
@@ -43,6 +47,9 @@ class Silent:
         """Not told."""
 
     def warn(self, step: str, message: str, hint: str | None = None) -> None:
+        """Not told."""
+
+    def address(self, step: str, where: str) -> None:
         """Not told."""
 
     def opened(self, run: str) -> None:

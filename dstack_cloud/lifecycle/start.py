@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from secrets import token_urlsafe
 
 from dstack_cloud import retry
+from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import InputError, InternalError
 from dstack_cloud.lifecycle.budget import budget_left, hourly_price
 from dstack_cloud.lifecycle.launch import Launched
@@ -14,7 +16,8 @@ from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.bundle import agent_bundle
 from dstack_cloud.machine.job import ArtifactSpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
-from dstack_cloud.ssh.base import Session
+from dstack_cloud.spec import TOKEN
+from dstack_cloud.ssh.base import AgentHome, Session
 from dstack_cloud.ssh.docker import PROGRESS_FILE, run_argv
 from dstack_cloud.units import parse_time, utc_now
 
@@ -59,8 +62,9 @@ def job(
     machine = launched.machine
     gpu = record.request.gpu
     home = tools.reach.home(machine)
-    # A machine of one's own has this container only; on the caller's own there may be others.
-    container = f"dstack-{record.run}-{attempt}" if home.own_machine else f"dstack-{machine.id}"
+    container = container_name(home, record.run, attempt, machine)
+    if any("{token}" in page for page in record.container.pages.values()):
+        secrets = {**secrets, TOKEN: token_urlsafe(24)}
     left, price = budget_left(tools.store, record, attempt), hourly_price(machine)
     if left is not None and price is None:
         raise InputError(
@@ -90,6 +94,7 @@ def job(
             },
             secrets=tuple(secrets),
             stop_timeout=record.grace,
+            same_ports=home.own_machine,
         ),
         code=record.code,
         artifacts=[ArtifactSpec(**artifact) for artifact in record.artifacts],
@@ -109,6 +114,14 @@ def job(
         movable=record.deadline is not None,
         machine_record=machine_as_json(machine, launched.host_key),
     )
+
+
+def container_name(home: AgentHome, run: str, attempt: int, machine: Machine) -> str:
+    """The container's name in its engine.
+
+    A machine of one's own has this container only; on the caller's own there may be others.
+    """
+    return f"dstack-{run}-{attempt}" if home.own_machine else f"dstack-{machine.id}"
 
 
 def _retry(record: RunRecord, attempt: int) -> Retry | None:

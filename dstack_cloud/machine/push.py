@@ -8,6 +8,7 @@ from typing import Any
 
 from dstack_cloud.errors import UnreachableError
 from dstack_cloud.machine.bundle import packed
+from dstack_cloud.spec import TOKEN
 
 ROOT = "/var/lib/dstack"
 
@@ -50,6 +51,14 @@ def bootstrap_stdin(bundle: bytes, job: Mapping[str, Any]) -> bytes:
 def agent_argv(verb: str, *options: str, root: str = ROOT, python: str = "python3") -> list[str]:
     """Run a verb of an agent that is there: ``follow --offset N``, ``status``."""
     return [python, f"{root}/agent.pyz", verb, "--root", root, *options]
+
+
+def token_argv(root: str = ROOT, python: str = "python3") -> list[str]:
+    """What prints the token of the container's pages, which only the machine's memory holds."""
+    # `agent/paths.py` says where its secrets are.
+    volatile = "/run/dstack" if root == ROOT else f"{root}/volatile"
+    read = f"import json, sys; print(json.load(open(sys.argv[1]))['{TOKEN}'])"
+    return [python, "-c", read, f"{volatile}/secrets.json"]
 
 
 def started_host_key(stdout: bytes) -> str | None:

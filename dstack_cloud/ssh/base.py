@@ -39,6 +39,30 @@ class Stream(Protocol):
         ...
 
 
+class Pipe(Protocol):
+    """A connection, as sockets and paramiko's channels have it."""
+
+    def recv(self, size: int, /) -> bytes:
+        """What came, at once when something did; b"" at the end. OSError where it broke."""
+        ...
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it. OSError where it broke."""
+        ...
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """How long `recv` and `sendall` wait before TimeoutError; None: forever."""
+        ...
+
+    def shutdown(self, how: int, /) -> None:
+        """Say that no more is sent (``socket.SHUT_WR``), or end both directions."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; harmless twice."""
+        ...
+
+
 class Session(Protocol):
     """One connection to one machine."""
 
@@ -48,6 +72,10 @@ class Session(Protocol):
 
     def stream(self, argv: Sequence[str]) -> Stream:
         """Start, and read as it writes. Raises ConnectionLostError."""
+        ...
+
+    def forward(self, host: str, port: int) -> Pipe:
+        """A connection to ``host:port`` as the machine sees it. Raises ConnectionLostError."""
         ...
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ def run_argv(
     secrets: Sequence[str] = (),
     memory: int | None = None,
     stop_timeout: int | None = None,
+    same_ports: bool = True,
 ) -> list[str]:
     """``docker run --detach …`` for ``spec``.
 
@@ -41,6 +42,8 @@ def run_argv(
     names only: the agent has the values in its own environment when it runs this, which, unlike an
     env file, carries values of several lines. ``memory`` is the container's limit in bytes, None
     for none; ``stop_timeout`` seconds is the time a stopping engine leaves the container.
+    ``same_ports`` opens the container's ports under their own numbers on the machine; otherwise the
+    engine picks free ones.
     """
     argv = ["docker", "run", "--detach", "--name", name]
     # The pull is the agent's, with progress and a typed failure; here it would be silent.
@@ -71,7 +74,7 @@ def run_argv(
         argv += ["--env", key]
     for port in spec.ports:
         # Loopback only: application ports are reached through the tunnel, never from outside.
-        argv += ["--publish", f"127.0.0.1:{port}:{port}"]
+        argv += ["--publish", f"127.0.0.1:{port if same_ports else ''}:{port}"]
     if spec.entrypoint is not None:
         argv += ["--entrypoint", spec.entrypoint]
     return [*argv, spec.image, *spec.command]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import subprocess
 from collections.abc import Sequence
 
 from dstack_cloud.ssh.base import Completed, ConnectionLostError
+
+_DIAL_S = 15.0
 
 
 class LocalStream:
@@ -48,6 +51,14 @@ class LocalSession:
                 start_new_session=True,
             )
         )
+
+    def forward(self, host: str, port: int) -> socket.socket:
+        try:
+            pipe = socket.create_connection((host, port), _DIAL_S)
+        except OSError as error:
+            raise ConnectionLostError(f"no connection to {host}:{port}: {error}") from error
+        pipe.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return pipe
 
     def close(self) -> None:
         """Nothing to close."""

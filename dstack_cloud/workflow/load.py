@@ -78,7 +78,7 @@ def load_workflows(start: Path) -> Workflows:
             continue
         for entry in entries:
             try:
-                workflow = read_workflow(entry)
+                workflow = read_workflow(entry, root)
             except InvalidWorkflow as invalid:
                 problems.extend(invalid.problems)
                 continue

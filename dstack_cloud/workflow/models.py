@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dstack_cloud.resources import GpuRequest, ResourceRequest
+from dstack_cloud.spec import TOKEN
 from dstack_cloud.workflow import variables
 from dstack_cloud.workflow.gpu import parse_gpu
 from dstack_cloud.workflow.types import (
@@ -33,7 +34,7 @@ from dstack_cloud.workflow.types import (
 # Older spellings and shorter ones; the models know only the names on the right.
 ALIASES = {"env": "environment", "setup": "before_run"}
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SET_BY_US = {"DSTACK_RUN", "DSTACK_ATTEMPT", "DSTACK_RESUMED", "DSTACK_PROGRESS_FILE"}
+_SET_BY_US = {"DSTACK_RUN", "DSTACK_ATTEMPT", "DSTACK_RESUMED", "DSTACK_PROGRESS_FILE", TOKEN}
 
 
 class Model(BaseModel):
@@ -277,8 +278,11 @@ def check_variables(key: str, value: Any, path: tuple[str | int, ...] = ()) -> s
             raise InsideError(f"variables like ${{{{ … }}}} cannot be used in '{key}'", *path)
         try:
             used |= variables.check(
-                value, secrets=key == "environment", shell=key in ("before_run", "commands")
+                value, secrets=key == "environment", shell=key in ("before_run", "commands", "args")
             )
         except ValueError as error:
             raise InsideError(str(error), *path) from None
+        if key == "args" and path and variables.RUN_ARGS in used:
+            # An item is one argument, and this may be any number.
+            raise InsideError("${{ run.args }} needs 'args' to be one text, not a list", *path)
     return used

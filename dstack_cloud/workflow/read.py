@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -24,15 +25,18 @@ class InvalidWorkflow(Exception):
         self.problems = sorted(problems, key=lambda one: (one.line or 0, one.column or 0))
 
 
-def read_workflow(entry: Node) -> Workflow:
-    """The workflow that an entry of the list describes. Raises InvalidWorkflow."""
+def read_workflow(entry: Node, root: Path) -> Workflow:
+    """The workflow that an entry of the list describes, in the repository at ``root``.
+
+    Raises InvalidWorkflow.
+    """
     if not isinstance(entry.data, dict):
         raise InvalidWorkflow([entry.error("a workflow must be a mapping, like '- name: train'")])
     problems: list[InputError] = []
     values, written = _renamed(entry, entry.data, problems)
     title = str(values.get("name") or "without a name")
-    provider = _provider(entry, values, problems)
-    own = list(provider.Properties.model_fields) if provider else []
+    provider = _provider(entry, values, root, problems)
+    own = list(provider.properties.model_fields) if provider else []
     if provider:
         # Without the provider its keys cannot be told from mistakes.
         known = [*Common.model_fields, *own, *ALIASES]
@@ -51,7 +55,7 @@ def read_workflow(entry: Node) -> Workflow:
 
     common = validated(Common, fields)
     if provider:
-        validated(provider.Properties, raw)
+        validated(provider.properties, raw)
     if problems:
         raise InvalidWorkflow(problems)
     assert isinstance(common, Common)
@@ -84,13 +88,13 @@ def _texts(node: Node) -> Any:
 
 
 def _provider(
-    entry: Node, values: Mapping[str, Any], problems: list[InputError]
+    entry: Node, values: Mapping[str, Any], root: Path, problems: list[InputError]
 ) -> Provider | None:
     name = values.get("provider")
     if not isinstance(name, str):
         return None  # The model says what is wrong with it.
     try:
-        return load_provider(name)
+        return load_provider(name, root)
     except InputError as error:
         problems.append(entry.error(error.message, error.hint, path=("provider",)))
         return None

@@ -13,7 +13,13 @@ from dstack_cloud.errors import InputError
 from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.resources import ResourceRequest
 from dstack_cloud.retry import Retry
-from dstack_cloud.spec import WORKING_DIR, ArtifactSpec, ContainerSpec, ProviderContext
+from dstack_cloud.spec import (
+    WORKING_DIR,
+    ArtifactSpec,
+    ContainerSpec,
+    PropertyError,
+    ProviderContext,
+)
 from dstack_cloud.workflow import variables
 from dstack_cloud.workflow.image import problem_of
 from dstack_cloud.workflow.models import Common, Resources
@@ -28,7 +34,6 @@ DEFAULT_GRACE = 30
 _NOT_KEPT = {
     "deps": "artifacts of other runs are not brought in yet",
 }
-_NO_PORTS = "ports are not forwarded yet: only the machine itself reaches them"
 
 
 @dataclass(frozen=True)
@@ -200,12 +205,13 @@ class Workflow:
             args=() if variables.RUN_ARGS in self.variables else tuple(args),
             setup=tuple(setup),
             version=common.version,
-            gpu=self.request.gpu is not None,
+            gpus=self.request.gpu.count if self.request.gpu else 0,
             default_image=default_image,
         )
-        properties = provider.Properties.model_validate(_expanded(self.raw, run, args))
         try:
-            spec = provider.container(properties, context)
+            spec = provider.container(_expanded(self.raw, run, args), context)
+        except PropertyError as error:
+            raise self._error(error.message, (error.key,), hint=error.hint, key=True) from None
         except InputError as error:
             raise self._error(error.message, hint=error.hint) from None
         wrong = problem_of(spec.image)
@@ -221,7 +227,6 @@ class Workflow:
             working_dir=where,
             shm_size=self.request.shm_size or spec.shm_size,
             ports=tuple(dict.fromkeys((*spec.ports, *(common.ports or ())))),
-            warnings=(*spec.warnings, *([_NO_PORTS] if common.ports else [])),
         )
 
     def _environment(

@@ -18,7 +18,7 @@ from moto_fixtures.machine.paths import cache_dir, state_dir
 from moto_fixtures.machine.shell import docker, say
 
 UBUNTU = "ubuntu:latest"
-CONDA = "dstackai/miniconda:3.10"
+CONDA = ("dstackai/miniconda:3.10", "dstackai/miniconda:3.10-cuda-11.1")
 _LOOPBACK = "127.0.0.1"
 
 
@@ -42,7 +42,7 @@ def config(address: str, port: int, *, readonly: bool) -> str:
 
 def content(images: Images) -> dict[str, str]:
     """Repository and tag, as under Docker Hub, to the local image that stands in for it. Pure."""
-    return {f"library/{UBUNTU}": images.base, CONDA: images.conda}
+    return {f"library/{UBUNTU}": images.base, **dict.fromkeys(CONDA, images.conda)}
 
 
 def fill(images: Images) -> None:

@@ -8,13 +8,30 @@ import shlex
 from pydantic import BaseModel, Field
 
 from dstack_cloud.errors import InputError
-from dstack_cloud.spec import ContainerSpec, ProviderContext, shell_command
+from dstack_cloud.spec import ContainerSpec, PropertyError, ProviderContext, shell_command
 
 _VERSION_IN_TAG = re.compile(r"(?<![\d.])\d+\.\d+(?:\.\d+)?")
 
 
+EXAMPLE = """\
+workflows:
+  - name: train
+    provider: docker
+    image: ubuntu
+    commands:
+      - mkdir -p output
+      - echo 'Hello, world!' > output/hello.txt
+    artifacts:
+      - path: output
+"""
+
+
 class Properties(BaseModel, extra="forbid", frozen=True):
-    """The keys of ``docker``."""
+    """Runs any image.
+
+    Without `commands` and `file` the image's own command runs, and arguments take its place.
+    `version` changes nothing here; a warning says so where the image's tag names another one.
+    """
 
     image: str = Field(min_length=1, description="The image to run.")
     commands: list[str] | None = Field(
@@ -28,10 +45,19 @@ class Properties(BaseModel, extra="forbid", frozen=True):
         min_length=1,
         description="Instead of the image's own; with commands, the shell that runs them.",
     )
+    registry_auth: dict[str, str] | None = Field(
+        default=None, description="How to sign in for a private image; not built yet."
+    )
 
 
 def container(properties: Properties, context: ProviderContext) -> ContainerSpec:
     """The image with the commands, else with the file, else as it is."""
+    if properties.registry_auth is not None:
+        raise PropertyError(
+            "registry_auth",
+            "images that need a password cannot be pulled yet",
+            "use a public image",
+        )
     warnings = _warnings(properties, context)
     entrypoint, before = _entrypoint(properties.entrypoint)
     lines = _lines(properties, context)
@@ -58,11 +84,7 @@ def container(properties: Properties, context: ProviderContext) -> ContainerSpec
 
 def _lines(properties: Properties, context: ProviderContext) -> list[str]:
     if properties.commands:
-        if context.args:
-            raise InputError(
-                "the commands do not use the arguments that were given",
-                "write ${{ run.args }} where they belong",
-            )
+        context.refuse_args()
         return properties.commands
     if properties.file:
         return [shlex.join(["python3", properties.file, *context.args])]

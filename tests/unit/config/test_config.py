@@ -131,3 +131,13 @@ def test_owner_is_fit_for_a_tag() -> None:
     assert config.owner({"USER": "Ada Løve\n"}).startswith("ada-l-ve-@")
     assert len(config.owner({"USER": "x" * 100})) == 63
     assert config.owner({}) == config.owner({})
+
+
+def test_the_image_that_workflows_run_on() -> None:
+    assert parse("").image_on("local") is None
+    both = parse("container_image: mine:1\nlocal: {image: ubuntu}")
+    assert (both.image_on("aws"), both.image_on("local")) == ("mine:1", "ubuntu")
+    assert parse("container_image: mine:1").image_on("local") == "mine:1"
+    with pytest.raises(InputError, match="a text is expected") as caught:
+        parse("container_image: [a]")
+    assert caught.value.line == 1

@@ -26,9 +26,9 @@ def test_commands_run_in_one_bash():
     [
         ({}, "dstackai/miniconda:3.10"),
         ({"version": "3.9"}, "dstackai/miniconda:3.9"),
-        ({"gpu": True}, "dstackai/miniconda:3.10-cuda-11.1"),
-        ({"gpu": True, "version": "3.8"}, "dstackai/miniconda:3.8-cuda-11.1"),
-        ({"gpu": True, "version": "3.8", "default_image": "mine:1"}, "mine:1"),
+        ({"gpus": 2}, "dstackai/miniconda:3.10-cuda-11.1"),
+        ({"gpus": 1, "version": "3.8"}, "dstackai/miniconda:3.8-cuda-11.1"),
+        ({"gpus": 1, "version": "3.8", "default_image": "mine:1"}, "mine:1"),
     ],
 )
 def test_the_default_image(context, image):
@@ -36,7 +36,7 @@ def test_the_default_image(context, image):
 
 
 def test_the_workflows_own_image_is_first():
-    assert make({"image": "own"}, default_image="mine:1", gpu=True).image == "own"
+    assert make({"image": "own"}, default_image="mine:1", gpus=1).image == "own"
 
 
 def test_commands_are_needed():

@@ -125,9 +125,10 @@ def test_secrets_cannot_be_used_yet(train):
     assert caught.value.hint.startswith("write TOKEN without a value")
 
 
-def test_ports_are_warned_about(train):
-    warnings = train("ports: [80]").container("x-1").warnings
-    assert warnings == ("ports are not forwarded yet: only the machine itself reaches them",)
+def test_a_providers_ports_and_the_workflows_own(train):
+    spec = train("ports: [80, 8888]", provider="lab", image="").container("x-1")
+    assert spec.ports == (8888, 80)
+    assert spec.pages == {8888: "/lab?token={token}"}
 
 
 def test_limits_are_kept(train):

@@ -110,4 +110,4 @@ def test_a_planned_provider_stops_only_who_runs_it(write):
         ".dstack/workflows.yaml:3:27: workflow 'ide' needs the provider 'code', "
         "which this version does not have"
     )
-    assert caught.value.hint == "providers: bash, docker"
+    assert caught.value.hint == "providers: bash, docker, lab, notebook, python, torchrun"

@@ -1,0 +1,44 @@
+"""What the providers' own keys become in a file, and what is wrong with them by its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from dstack_cloud.errors import InputError
+
+
+def test_the_arguments_in_a_workflow(train):
+    keys = "file: a.py\nargs: --name ${{ run.name }} ${{ run.args }} last"
+    spec = train(keys, provider="python", image="").container("train-1", ["a b"])
+    assert spec.command[-1].endswith("python3 a.py --name train-1 'a b' last")
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys", "place", "message"),
+    [
+        ("python", "args: x", "2:5", "'file' is missing in workflow 'train'"),
+        ("python", "file: a\nnodes: 2", "5:5", "unknown key 'nodes'"),
+        ("python", "file: a\nargs: {a: b}", "5:11", "'args': must be a text"),
+        ("python", "file: a\nargs: \"'${{ run.args }}'\"", "5:11", "brings its own quotes"),
+        ("python", "file: a\nargs: ['${{ run.args }}']", "5:12", "'args' to be one text"),
+        ("torchrun", "file: a\nnodes: some", "5:12", "'nodes': must be a whole number"),
+        ("docker", "image: a\nregistry_auth: me", "5:20", "must be a mapping, not 'me'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(problem, provider, keys, place, message):
+    error = problem(keys, provider=provider, image="")
+    assert str(error).startswith(f".dstack/workflows.yaml:{place}: ")
+    assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys", "place", "message"),
+    [
+        ("torchrun", "file: a\nnodes: 2", "5:5", "several machines"),
+        ("docker", "image: a\nregistry_auth: {username: me}", "5:5", "need a password"),
+    ],
+)
+def test_what_is_not_built_is_refused_at_its_key(train, provider, keys, place, message):
+    with pytest.raises(InputError, match=message) as caught:
+        train(keys, provider=provider, image="").container("train-1")
+    assert str(caught.value).startswith(f".dstack/workflows.yaml:{place}: ")
