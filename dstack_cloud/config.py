@@ -3,7 +3,9 @@
     aws:    {store: s3://NAME, regions: [], image: AMI, profile, subnets: [], security_groups: [],
              public_ip: true, jump_host: "[user@]host[:port]", role: INSTANCE_PROFILE,
              toolkit_repository: URL, toolkit_key: URL}
-    gcp:    {store: gs://NAME, regions: [], image, project, network}
+    gcp:    {store: gs://NAME, regions: [], image: PROJECT/IMAGE, project, network, subnetwork,
+             network_tags: [], public_ip: true, jump_host: "[user@]host[:port]", service_account,
+             toolkit_repository: URL, toolkit_key: URL}
     local:  {store: FOLDER, image}
     timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m, restart: 6m}
     container_image: IMAGE
@@ -51,13 +53,23 @@ class AwsConfig:
 
 @dataclass(frozen=True)
 class GcpConfig:
-    """``image`` is a machine image, as ``PROJECT/IMAGE``."""
+    """``image`` is a machine image, as ``PROJECT/IMAGE`` or ``PROJECT/family/FAMILY``; ``network``
+    and ``subnetwork`` are names, as ``PROJECT/NAME`` those of a shared VPC; ``network_tags`` are
+    those of the user's own firewall rules; ``service_account`` is the machines'; for the toolkit
+    see `AwsConfig`."""
 
     store: str | None = None
     regions: tuple[str, ...] = ()
     image: str | None = None
     project: str | None = None
     network: str | None = None
+    subnetwork: str | None = None
+    network_tags: tuple[str, ...] = ()
+    public_ip: bool = True
+    jump_host: str | None = None
+    service_account: str = MACHINE_ROLE
+    toolkit_repository: str | None = None
+    toolkit_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,10 @@ class Config:
         set for this cloud."""
         own = self.local.image if cloud == "local" else None
         return own or self.container_image
+
+    def section(self, cloud: str) -> AwsConfig | GcpConfig | None:
+        """The section of a cloud; None for the local one, which has no account."""
+        return self.aws if cloud == "aws" else self.gcp if cloud == "gcp" else None
 
     @property
     def stores(self) -> dict[str, str]:
@@ -304,21 +320,27 @@ def local_machines(config: Config) -> Path:
 def endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """Address overrides that machines must use, too, by the SDK's own variables."""
     environ = os.environ if environ is None else environ
-    if name != "aws":
-        return {}
-    everywhere = environ.get("AWS_ENDPOINT_URL")
-    return {
-        service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
-        for service in ("s3", "ec2")
-    }
+    if name == "aws":
+        everywhere = environ.get("AWS_ENDPOINT_URL")
+        return {
+            service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
+            for service in ("s3", "ec2")
+        }
+    if name == "gcp":
+        return {
+            "compute": environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"),
+            "storage": environ.get("STORAGE_EMULATOR_HOST"),
+        }
+    return {}
 
 
 def provisioning(config: Config, name: str) -> dict[str, str]:
     """Settings of the provisioning script, by the names that it knows."""
-    if name != "aws" or config.aws is None:
+    section = config.section(name)
+    if section is None:
         return {}
     given = {
-        "NVIDIA_TOOLKIT_REPOSITORY": config.aws.toolkit_repository,
-        "NVIDIA_TOOLKIT_KEY": config.aws.toolkit_key,
+        "NVIDIA_TOOLKIT_REPOSITORY": section.toolkit_repository,
+        "NVIDIA_TOOLKIT_KEY": section.toolkit_key,
     }
     return {key: value for key, value in given.items() if value is not None}

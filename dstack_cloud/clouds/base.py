@@ -120,6 +120,7 @@ class LaunchRequest:
     repeated call harmless; ``store`` is where the run is on record, for runs of several stores may
     live in one account; ``disk`` is bytes of the root volume, None for the default. ``deadline`` is
     the moment after which the machine must be gone whatever happens, None if there is none.
+    ``authorized_key`` is the caller's public key, for clouds that put it onto machines themselves.
     """
 
     run: str
@@ -132,6 +133,7 @@ class LaunchRequest:
     owner: str = ""
     store: str = ""
     deadline: datetime | None = None
+    authorized_key: str = ""
 
 
 @dataclass(frozen=True)

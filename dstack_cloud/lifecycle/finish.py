@@ -24,7 +24,8 @@ def confirm_gone(tools: Tools, machine: Machine) -> bool:
         now = tools.cloud.machine(machine.region, machine.id)
         if now is None or now.state is MachineState.GONE:
             return True
-        if waited > _PATIENCE_S and not asked:
+        # One that has only stopped will not go by itself.
+        if (waited > _PATIENCE_S or now.state is MachineState.STOPPED) and not asked:
             tools.cloud.terminate(machine.region, [machine.id])
             asked = True
         time.sleep(min(_POLL_S * (1 + waited / 10), 3.0))

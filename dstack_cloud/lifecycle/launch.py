@@ -155,6 +155,7 @@ def _first_machine(
                 if record.max_duration
                 else None
             ),
+            authorized_key=key,
         )
         return tools.cloud.launch(request)
 

@@ -44,12 +44,9 @@ def find_leftovers(tools: Tools, regions: Sequence[str]) -> list[Leftover]:
         reconcile(tools, row.run)
     tidy(tools.store)
     live = {row.run: _live(tools, row.run) for row in listing(tools.store, LIVE)}
-    return [
-        leftover
-        for region in regions
-        for leftover in tools.cloud.leftovers(region)
-        if not belongs(leftover, live)
-    ]
+    # What is not a region's but the whole account's is told by each.
+    found = dict.fromkeys(one for region in regions for one in tools.cloud.leftovers(region))
+    return [leftover for leftover in found if not belongs(leftover, live)]
 
 
 def _unindexed(tools: Tools) -> list[str]:

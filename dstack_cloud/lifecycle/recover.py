@@ -64,6 +64,9 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
     if found is Verdict.ENDED and facts.end is not None:
         settle(store, run, facts.end)
     elif found is Verdict.LOST:
+        if machine is not None and machine.state is MachineState.STOPPED:
+            # What has only stopped keeps its disk, on the bill.
+            tools.cloud.terminate(machine.region, [machine.id])
         number = attempt or 1
         begun = number > 1 or attempts.read_status(store, run, number) is not None
         goes_on = begun and record.outlives(number, now)

@@ -10,7 +10,6 @@ from typing import Any
 from dstack_cloud.clouds.aws import images, quotas, store
 from dstack_cloud.clouds.aws.address import caller_address
 from dstack_cloud.clouds.aws.check_launch import launch_checks
-from dstack_cloud.clouds.aws.check_line import line
 from dstack_cloud.clouds.aws.errors import code_of, translated
 from dstack_cloud.clouds.aws.images import OLD_GPUS, Recipe
 from dstack_cloud.clouds.aws.prepare import Prepared, prepare
@@ -18,6 +17,7 @@ from dstack_cloud.clouds.aws.role import SPOT_ROLE
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.base import Check
+from dstack_cloud.clouds.check_line import line
 from dstack_cloud.errors import DstackError, PermissionDeniedError
 from dstack_cloud.resources import Gpu, Offer
 from dstack_cloud.units import GIB

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
-from dstack_cloud.clouds.aws.check_line import line
 from dstack_cloud.clouds.aws.errors import code_of, translated
 from dstack_cloud.clouds.aws.groups import Pool
 from dstack_cloud.clouds.aws.images import Recipe
@@ -18,6 +17,7 @@ from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.aws.template import Blueprint
 from dstack_cloud.clouds.base import Check, LaunchRequest
+from dstack_cloud.clouds.check_line import line
 from dstack_cloud.errors import DstackError
 from dstack_cloud.resources import Offer
 from dstack_cloud.units import GIB

@@ -20,6 +20,8 @@ LAYERS = [
     ["errors"],
 ]
 LAYER_OF = {f"dstack_cloud.{name}": i for i, layer in enumerate(LAYERS) for name in layer}
+# What concrete clouds have in common.
+CLOUD_SEAMS = ([], ["base"], ["address"], ["check_line"])
 AGENT = "dstack_cloud.machine.agent"
 PROVIDERS = "dstack_cloud_providers"
 
@@ -72,7 +74,7 @@ def test_only_wiring_knows_concrete_clouds_and_stores(modules):
     def concrete(module: str) -> str | None:
         """The cloud, or the store's package, that a module belongs to; None for the seams."""
         parts = module.split(".")
-        if parts[:2] == ["dstack_cloud", "clouds"] and parts[2:3] not in ([], ["base"]):
+        if parts[:2] == ["dstack_cloud", "clouds"] and parts[2:3] not in CLOUD_SEAMS:
             return parts[2]
         if parts[:2] == ["dstack_cloud", "storage"] and parts[2:3] not in ([], ["base"]):
             return "storage"

@@ -1,0 +1,1 @@
+"""Google Cloud: machines by bulkInsert, images by family, permissions by custom roles."""

@@ -1,0 +1,99 @@
+"""One machine from a group of offers: one regional ``bulkInsert``, and what it came to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dstack_cloud.clouds.base import LaunchFailure
+from dstack_cloud.clouds.gcp import machines, outcome
+from dstack_cloud.clouds.gcp.codes import fails_at_once
+from dstack_cloud.clouds.gcp.errors import code_of, failed, message_of, translated
+from dstack_cloud.clouds.gcp.groups import Group
+from dstack_cloud.clouds.gcp.names import machine_name, request_id
+from dstack_cloud.clouds.gcp.operations import NeverEnds, finished
+from dstack_cloud.clouds.gcp.outcome import Problem, failures_of, problems_in, unanswered
+from dstack_cloud.clouds.gcp.sessions import Sessions
+from dstack_cloud.clouds.gcp.template import Blueprint
+
+_NOTICE = "preemptionNoticeDuration"
+# The name is one launch's alone: what has it was made by an earlier use of the token.
+_THERE = ("alreadyExists", "RESOURCE_ALREADY_EXISTS", "409")
+# Codes of a request that Google does not understand as it is.
+_NOT_UNDERSTOOD = ("invalid", "badRequest", "INVALID_ARGUMENT", "INVALID_FIELD_VALUE", "400")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The zone and machine type that were launched, or None; and what failed."""
+
+    zone: str | None
+    failures: tuple[LaunchFailure, ...] = ()
+
+
+def launch(
+    sessions: Sessions, blueprint: Blueprint, group: Group, zones: Sequence[str], part: int
+) -> Outcome:
+    """Ask for one machine of the group, once; ``part`` tells the groups of a launch apart.
+
+    Raises what no other offer can help, and NeverEnds where the operation is not done in time:
+    whatever it has made by then is deleted.
+    """
+    answer = _ask(sessions, blueprint, group, zones, part, notice=group.spot)
+    if isinstance(answer, Problem) and answer.code in _NOT_UNDERSTOOD and _NOTICE in answer.message:
+        # Not every machine can have the longer notice: then it has the usual 30 s.
+        answer = _ask(sessions, blueprint, group, zones, part, notice=False)
+    name = machine_name(blueprint.request)
+    if isinstance(answer, Problem):
+        if answer.code in _THERE and (zone := machines.zone_of(sessions, name)):
+            return Outcome(zone)
+        if fails_at_once(answer.code):
+            raise failed(answer.code, answer.message, "launching", blueprint.region)
+        return Outcome(None, failures_of([answer], group))
+    within_s = blueprint.settings.operation_s
+    try:
+        operation = finished(sessions, answer, "launching", within_s)
+    except NeverEnds:
+        # Its name is known, so whatever has been made can be found.
+        machines.terminate(sessions, [machines.machine_id(zone, name) for zone in zones])
+        raise
+    problems = problems_in(operation)
+    zone = outcome.machine_zone(operation)
+    if zone is None and all(one.code in _THERE for one in problems):
+        zone = machines.zone_of(sessions, name)
+    if zone is not None:
+        return Outcome(zone, failures_of(problems, group))
+    for problem in problems:
+        if fails_at_once(problem.code):
+            raise failed(problem.code, problem.message, "launching", blueprint.region)
+    return Outcome(None, failures_of(problems, group) or unanswered(group))
+
+
+def _ask(
+    sessions: Sessions,
+    blueprint: Blueprint,
+    group: Group,
+    zones: Sequence[str],
+    part: int,
+    notice: bool,
+) -> Any:
+    """The operation that has begun, or why it was refused."""
+    from google.api_core import exceptions
+    from google.cloud import compute_v1
+
+    body = blueprint.body(group, zones, notice)
+    asked = compute_v1.BulkInsertRegionInstanceRequest(
+        project=blueprint.project,
+        region=blueprint.region,
+        request_id=request_id(machine_name(blueprint.request), str(part), str(notice)),
+        bulk_insert_instance_resource_resource=compute_v1.BulkInsertInstanceResource.from_json(
+            json.dumps(body)
+        ),
+    )
+    with translated("launching", blueprint.region):
+        try:
+            return sessions.client("RegionInstances").bulk_insert_unary(asked)
+        except exceptions.GoogleAPICallError as error:
+            return Problem(code_of(error), message_of(error))

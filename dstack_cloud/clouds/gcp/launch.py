@@ -1,0 +1,99 @@
+"""A launch from beginning to end: what is known first, one request a group, one machine."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+
+from dstack_cloud.clouds.base import (
+    LaunchAnswer,
+    LaunchFailure,
+    LaunchRequest,
+    Machine,
+    MachineState,
+    Scope,
+)
+from dstack_cloud.clouds.gcp import bulk, machines, network
+from dstack_cloud.clouds.gcp.groups import Group
+from dstack_cloud.clouds.gcp.machines import Reach
+from dstack_cloud.clouds.gcp.names import machine_name
+from dstack_cloud.clouds.gcp.prepare import Prepared
+from dstack_cloud.clouds.gcp.sessions import Sessions
+from dstack_cloud.clouds.gcp.settings import Settings
+from dstack_cloud.clouds.gcp.template import Blueprint, network_path
+from dstack_cloud.errors import DstackError
+from dstack_cloud.units import GIB, utc_now
+
+
+class Launcher:
+    """Launches in one project."""
+
+    def __init__(self, sessions: Sessions, settings: Settings, pool: Executor) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._pool = pool
+        self._reach = Reach(settings.public_ip, settings.jump_host)
+
+    def launch(
+        self, request: LaunchRequest, groups: list[Group], prepared: Prepared
+    ) -> LaunchAnswer:
+        """Ask group by group until there is a machine."""
+        sessions, settings, region = self._sessions, self._settings, prepared.region
+        admitted = self._pool.submit(self._admit, prepared, request.owner)
+        failures: list[LaunchFailure] = []
+        images, zones = prepared.images(), prepared.zones()
+        for part, group in enumerate(groups):
+            image = images[group.recipe]
+            plan = Blueprint(request, image, settings, sessions.project(), region, utc_now())
+            outcome = bulk.launch(sessions, plan, group, zones, part)
+            failures += outcome.failures
+            if outcome.zone is not None:
+                size = image.disk_gib(request.disk) * GIB
+                machine = self._launched(request, group, outcome.zone, size)
+                self._settle(machine, admitted)
+                return LaunchAnswer(machine, tuple(failures))
+            if any(one.scope in (Scope.CLOUD, Scope.EVERYTHING) for one in outcome.failures):
+                break
+        return LaunchAnswer(None, tuple(failures))
+
+    def _admit(self, prepared: Prepared, owner: str) -> None:
+        """Open SSH to the caller while the launch is under way."""
+        path = network_path(self._settings, self._sessions.project())
+        within_s = self._settings.operation_s
+        network.admit(self._sessions, path, prepared.sources(), owner, within_s)
+
+    def _launched(self, request: LaunchRequest, group: Group, zone: str, disk: int) -> Machine:
+        """The machine as Google describes it; where it can't yet, as far as the group tells."""
+        name = machine_name(request)
+        machine = machines.describe(self._sessions, machines.machine_id(zone, name), self._reach)
+        first = group.offers[0]
+        if machine is None:
+            machine = Machine(
+                "gcp",
+                first.region,
+                machines.machine_id(zone, name),
+                first.machine,
+                MachineState.STARTING,
+                zone=zone,
+                jump_host=self._reach.jump_host,
+                spot=group.spot,
+                run=request.run,
+                attempt=request.attempt,
+            )
+        offer = group.offer_of(machine.machine)
+        price = next((one.price for one in offer.zones if one.zone == zone), offer.price)
+        return replace(
+            machine,
+            price=price,
+            on_demand=offer.on_demand,
+            disk=disk,
+            public=self._settings.public_ip,
+        )
+
+    def _settle(self, machine: Machine, admitted: Future[None]) -> None:
+        """A new machine that can't be reached is ended at once."""
+        try:
+            admitted.result()
+        except DstackError:
+            machines.terminate(self._sessions, [machine.id])
+            raise

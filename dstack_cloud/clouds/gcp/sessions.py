@@ -1,0 +1,149 @@
+"""Credentials, the project and the clients: every call to Google Cloud starts here.
+
+The SDK does not read gcloud's ``CLOUDSDK_API_ENDPOINT_OVERRIDES_*``, so that is done here.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from dstack_cloud.clouds.gcp.errors import translated
+from dstack_cloud.clouds.gcp.settings import Settings
+from dstack_cloud.errors import InputError
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_TIMEOUT_S = 60.0
+SERVICES = {
+    "compute": "https://compute.googleapis.com/compute/v1/",
+    "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
+    "iam": "https://iam.googleapis.com/",
+    "serviceusage": "https://serviceusage.googleapis.com/",
+    "storage": "https://storage.googleapis.com/",
+}
+"""Where each service is, unless ``CLOUDSDK_API_ENDPOINT_OVERRIDES_<NAME>`` says otherwise."""
+
+
+def endpoint(service: str, environ: Mapping[str, str]) -> str:
+    """The address of a service, with a slash at its end."""
+    override = environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service.upper()}")
+    if service == "storage":
+        override = environ.get("STORAGE_EMULATOR_HOST") or override
+    return (override or SERVICES[service]).rstrip("/") + "/"
+
+
+class Sessions:
+    """The clients of one set of credentials, made once each; safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.RLock()
+        self._credentials: Any = None
+        self._found_project: str | None = None
+        self._clients: dict[str, Any] = {}
+        self._http: Any = None
+
+    def credentials(self) -> Any:
+        """Application Default Credentials. CredentialsError when there are none."""
+        with self._lock:
+            if self._credentials is None:
+                import google.auth
+
+                with translated("finding the Google Cloud credentials"), warnings.catch_warnings():
+                    # That a user's own sign-in has no quota project is no concern of the user's.
+                    warnings.simplefilter("ignore")
+                    self._credentials, self._found_project = google.auth.default(scopes=_SCOPES)
+            return self._credentials
+
+    def project(self) -> str:
+        """The project to work in: the setting, else the environment's or the credentials' own.
+
+        Raises InputError when none is named anywhere.
+        """
+        environ = self._settings.environ
+        named = (
+            self._settings.project
+            or environ.get("GOOGLE_CLOUD_PROJECT")
+            or environ.get("CLOUDSDK_CORE_PROJECT")
+        )
+        if named:
+            return named
+        self.credentials()
+        if self._found_project:
+            return self._found_project
+        raise InputError(
+            "no Google Cloud project is set",
+            "set gcp.project in the configuration, or GOOGLE_CLOUD_PROJECT",
+        )
+
+    def caller(self) -> str:
+        """Who calls, as far as the credentials tell, after a token has really been had."""
+        import google.auth.transport.requests
+
+        credentials = self.credentials()
+        with translated("asking for an access token"):
+            credentials.refresh(google.auth.transport.requests.Request())
+        return str(getattr(credentials, "service_account_email", "") or "the signed-in user")
+
+    def client(self, name: str) -> Any:
+        """A client of the Compute API by REST: ``Instances``, ``Firewalls``, ``Regions``, …
+
+        Its transport is made here: the ready-made one would sign its own tokens, and look for the
+        operations of a call at an address of its own.
+        """
+        with self._lock:
+            if name not in self._clients:
+                credentials, base = self.credentials(), self.compute
+                from google.cloud import compute_v1
+
+                kind = getattr(compute_v1, f"{name}Client")
+                host = base.removesuffix("/").removesuffix("/compute/v1")
+                scheme, _, rest = host.rpartition("://")
+                transport = kind.get_transport_class("rest")(
+                    credentials=credentials,
+                    host=rest,
+                    url_scheme=scheme or "https",
+                    always_use_jwt_access=False,
+                )
+                self._clients[name] = kind(transport=transport)
+            return self._clients[name]
+
+    @property
+    def compute(self) -> str:
+        """The address of the Compute API."""
+        return endpoint("compute", self._settings.environ)
+
+    def call(self, service: str, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """One call by plain REST: what it answers, as JSON. Raises what the SDK's clients raise."""
+        from google.api_core import exceptions
+
+        url = endpoint(service, self._settings.environ) + path
+        answer = self._session().request(
+            method, url, json=body, params=query or None, timeout=_TIMEOUT_S
+        )
+        if not answer.ok:
+            raise exceptions.from_http_response(answer)  # type: ignore[no-untyped-call]
+        found = answer.headers.get("content-type", "").startswith("application/json")
+        return answer.json() if found and answer.content else {}
+
+    def _session(self) -> Any:
+        with self._lock:
+            if self._http is None:
+                from google.auth.transport.requests import AuthorizedSession
+
+                self._http = AuthorizedSession(self.credentials())  # type: ignore[no-untyped-call]
+            return self._http
+
+
+def as_json(message: Any) -> dict[str, Any]:
+    """An answer of the SDK in Google's own JSON, without what is not set."""
+    import json
+
+    found: dict[str, Any] = json.loads(
+        type(message).to_json(
+            message, use_integers_for_enums=False, always_print_fields_with_no_presence=False
+        )
+    )
+    return found

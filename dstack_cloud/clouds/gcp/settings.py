@@ -1,0 +1,39 @@
+"""The user's settings for Google Cloud, as the configuration file holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MACHINE_ACCOUNT = "dstack-cloud-machine"
+OPERATION_S = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``image`` is ``PROJECT/IMAGE`` or ``PROJECT/family/FAMILY``; ``network`` and ``subnetwork``
+    are names, or ``PROJECT/NAME`` where they are another project's (a shared VPC).
+
+    With ``network_tags`` of the user's own no firewall rule is made. Through a ``jump_host``, or
+    without ``public_ip``, machines are reached at their private address. ``service_account`` is
+    the machines' (a name in the project, or an address). ``operation_s``: seconds that an
+    operation may take before it is given up.
+    """
+
+    project: str | None = None
+    network: str | None = None
+    subnetwork: str | None = None
+    network_tags: tuple[str, ...] = ()
+    public_ip: bool = True
+    jump_host: str | None = None
+    image: str | None = None
+    service_account: str = MACHINE_ACCOUNT
+    store_url: str | None = None
+    operation_s: float = OPERATION_S
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def account(self, project: str) -> str:
+        """The address of the machines' service account."""
+        name = self.service_account
+        return name if "@" in name else f"{name}@{project}.iam.gserviceaccount.com"

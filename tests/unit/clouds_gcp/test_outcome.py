@@ -1,0 +1,129 @@
+"""What an operation's errors mean, place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Scope
+from dstack_cloud.clouds.gcp.codes import CODES, fails_at_once, meaning
+from dstack_cloud.clouds.gcp.groups import group
+from dstack_cloud.clouds.gcp.outcome import failures_of, machine_zone, problems_in, unanswered
+from dstack_cloud.resources import Offer
+
+
+def operation(*errors: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"status": "DONE", "error": {"errors": list(errors)}, **more}
+
+
+def exhausted(zone: str, **facts: str) -> dict[str, Any]:
+    info = {"reason": "resource_availability", "metadatas": {"zone": zone, **facts}}
+    return {
+        "code": "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+        "message": "The zone does not have enough resources available.",
+        "errorDetails": [{"errorInfo": info}] if facts or zone else [],
+    }
+
+
+WRAPPER = {"code": "VM_MIN_COUNT_NOT_REACHED", "message": "Requested minimum count of 1 VMs."}
+
+
+@pytest.fixture
+def failures(offer: Callable[..., Offer]) -> Callable[..., tuple[LaunchFailure, ...]]:
+    offers = [offer(), offer("g2-standard-8", price="0.21", zones=("us-central1-b",))]
+
+    def read(*errors: dict[str, Any]) -> tuple[LaunchFailure, ...]:
+        return failures_of(problems_in(operation(*errors)), group(offers)[0])
+
+    return read
+
+
+def told(failures: tuple[LaunchFailure, ...]) -> set[tuple[str, str | None]]:
+    return {(one.offer.machine, one.zone) for one in failures}
+
+
+def test_each_zone_for_the_offers_that_were_asked_for_there(failures: Any) -> None:
+    found = failures(WRAPPER, exhausted("us-central1-a"), exhausted("us-central1-b"))
+    assert told(found) == {
+        ("g2-standard-4", "us-central1-a"),
+        ("g2-standard-4", "us-central1-b"),
+        ("g2-standard-8", "us-central1-b"),
+    }
+    assert {(one.kind, one.scope) for one in found} == {(FailureKind.CAPACITY, Scope.ZONE)}
+    assert {one.code for one in found} == {"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS"}
+
+
+def test_a_type_that_is_named_is_meant(failures: Any) -> None:
+    found = failures(exhausted("us-central1-b", vmType="g2-standard-8"))
+    assert told(found) == {("g2-standard-8", "us-central1-b")}
+
+
+def test_the_place_may_stand_in_location_or_message(failures: Any) -> None:
+    by_location = {"code": "ZONE_RESOURCE_POOL_EXHAUSTED", "location": "zones/us-central1-a"}
+    by_words = {
+        "code": "ZONE_RESOURCE_POOL_EXHAUSTED",
+        "message": "The zone 'projects/p/zones/us-central1-b' does not have enough resources.",
+    }
+    assert told(failures(by_location)) == {("g2-standard-4", "us-central1-a")}
+    assert {zone for _, zone in told(failures(by_words))} == {"us-central1-b"}
+
+
+def test_the_wrapper_alone_is_still_a_reason(failures: Any) -> None:
+    [found] = failures(WRAPPER)
+    assert (found.kind, found.code) == (FailureKind.CAPACITY, "VM_MIN_COUNT_NOT_REACHED")
+
+
+def test_a_quota_is_the_regions(failures: Any) -> None:
+    quota = {
+        "code": "QUOTA_EXCEEDED",
+        "message": "Quota 'NVIDIA_L4_GPUS' exceeded. Limit: 0.0 in region us-central1.",
+        "errorDetails": [{"quotaInfo": {"metricName": "compute.googleapis.com/nvidia_l4_gpus"}}],
+    }
+    [found] = failures(WRAPPER, quota)
+    assert (found.kind, found.scope) == (FailureKind.QUOTA, Scope.REGION)
+
+
+@pytest.mark.parametrize("where", ["message", "metric"])
+def test_a_quota_of_all_regions_rules_out_everything(failures: Any, where: str) -> None:
+    quota: dict[str, Any] = {"code": "QUOTA_EXCEEDED", "message": "Quota exceeded."}
+    if where == "message":
+        quota["message"] = "Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally."
+    else:
+        name = "compute.googleapis.com/gpus_all_regions"
+        quota["errorDetails"] = [{"quotaInfo": {"metricName": name}}]
+    [found] = failures(quota)
+    assert (found.kind, found.scope) == (FailureKind.QUOTA, Scope.EVERYTHING)
+
+
+def test_an_operation_may_fail_by_its_status_alone(failures: Any) -> None:
+    problems = problems_in({"httpErrorStatusCode": 503, "httpErrorMessage": "SERVICE UNAVAILABLE"})
+    assert [(one.code, one.message) for one in problems] == [("503", "SERVICE UNAVAILABLE")]
+
+
+def test_a_silent_end_is_no_capacity(offer: Callable[..., Offer]) -> None:
+    [one] = unanswered(group([offer()])[0])
+    assert one.kind is FailureKind.CAPACITY
+
+
+def test_the_zone_of_the_machine_is_told_by_the_operation() -> None:
+    status = {
+        "zones/us-central1-a": {"failedToCreateVmCount": 1},
+        "zones/us-central1-b": {"createdVmCount": 1, "deletedVmCount": 1},
+        "zones/us-central1-c": {"createdVmCount": 1},
+    }
+    found = {"instancesBulkInsertOperationMetadata": {"perLocationStatus": status}}
+    assert machine_zone(found) == "us-central1-c"
+    assert machine_zone({"status": "DONE"}) is None
+
+
+def test_scopes_of_the_codes() -> None:
+    assert meaning("ZONE_RESOURCE_POOL_EXHAUSTED").scope is Scope.ZONE
+    assert meaning("QUOTA_EXCEEDED").scope is Scope.REGION
+    for code in ("PERMISSION_DENIED", "SERVICE_DISABLED", "BILLING_DISABLED", "401"):
+        assert meaning(code).scope is Scope.EVERYTHING
+        assert fails_at_once(code)
+    assert not fails_at_once("CONDITION_NOT_MET"), "another region may be allowed"
+    assert not fails_at_once("SOMETHING_NEW")
+    assert all(one.retry_after > 0 for one in CODES.values())
