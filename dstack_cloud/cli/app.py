@@ -19,8 +19,10 @@ from dstack_cloud.cli.offers import offers
 from dstack_cloud.cli.plain import spare_conversions
 from dstack_cloud.cli.ps import ps
 from dstack_cloud.cli.run import run
+from dstack_cloud.cli.runs import runs
 from dstack_cloud.cli.ssh import ssh
 from dstack_cloud.cli.stop import stop
+from dstack_cloud.cli.tags import tags
 from dstack_cloud.errors import DetachedError, DstackError, InputError, InternalError
 
 app = typer.Typer(
@@ -58,6 +60,8 @@ app.command()(attach)
 app.command()(ssh)
 app.command()(stop)
 app.add_typer(artifacts, name="artifacts")
+app.add_typer(tags, name="tags")
+app.add_typer(runs, name="runs")
 app.command()(cost)
 app.command()(gc)
 app.add_typer(catalog, name="catalog")

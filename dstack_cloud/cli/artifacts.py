@@ -14,17 +14,17 @@ artifacts = typer.Typer(help="List and download what a run left in the store.")
 
 @artifacts.command("list")
 def list_artifacts(
-    run: Annotated[str, typer.Argument(help="The run, as ps lists it.")],
+    run: Annotated[str, typer.Argument(help="A run, or :TAG.")],
     as_json: options.Json = False,
 ) -> None:
     """List the files of a run's artifacts."""
     from dstack_cloud import config as configuration
     from dstack_cloud.state.artifacts import list_artifacts as listing
-    from dstack_cloud.tools_of_run import tools_of_run
+    from dstack_cloud.stores_of import store_of_source
     from dstack_cloud.units import format_size, format_time
 
-    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
-    files = list(listing(tools.store, run))
+    source, store = store_of_source(configuration.load(), run)
+    files = list(listing(store, source))
     if as_json:
         rows = [
             {"path": file.path, "size": file.size, "modified": format_time(file.modified)}
@@ -39,7 +39,7 @@ def list_artifacts(
 
 @artifacts.command()
 def download(
-    run: Annotated[str, typer.Argument(help="The run, as ps lists it.")],
+    run: Annotated[str, typer.Argument(help="A run, or :TAG.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder to write to.", file_okay=False)
     ] = Path(),
@@ -49,11 +49,11 @@ def download(
     from dstack_cloud import config as configuration
     from dstack_cloud.errors import NotFoundError
     from dstack_cloud.state.artifacts import download_artifacts
-    from dstack_cloud.tools_of_run import tools_of_run
+    from dstack_cloud.stores_of import store_of_source
     from dstack_cloud.units import format_size
 
-    tools = tools_of_run(configuration.load(), run, render.QuietReporter())
-    brought = download_artifacts(tools.store, run, output)
+    source, store = store_of_source(configuration.load(), run)
+    brought = download_artifacts(store, source, output)
     if as_json:
         render.print_json(
             {"run": run, "output": str(output), "files": brought.files, "bytes": brought.bytes}

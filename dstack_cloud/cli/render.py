@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from dstack_cloud.errors import DetachedError, DstackError
+from dstack_cloud.errors import DetachedError, DstackError, InputError
 from dstack_cloud.units import format_duration
 
 _STEP_WIDTH = 12
@@ -162,6 +162,16 @@ def ask(question: str) -> str:
     """The answer to a question on the terminal, in small letters; the cursor stays beside it."""
     print(f"{question} ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower()
+
+
+def require_yes(question: str, yes: bool) -> None:
+    """Ask before something is deleted. InputError where the answer is no, or nobody is there."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask on, so nothing was deleted", "add -y")
+    if ask(f"{question} [y/N]") not in ("y", "yes"):
+        raise InputError("nothing was deleted")
 
 
 def width_of(stream: TextIO) -> int | None:

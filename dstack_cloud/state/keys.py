@@ -10,7 +10,10 @@ runs/<run>/attempts/<n>/move.json            the request to go on elsewhere, by 
 runs/<run>/attempts/<n>/end.json             create-only: how the attempt ended
 runs/<run>/attempts/<n>/log/<first byte, 20 digits>
 index/<state>/<run>                          empty; the state is in the name
+index/deleted/<run>                          empty; its name is not given again
 artifacts/<run>/<path>                       as the container left them
+artifacts/:<tag>/<path>                      local files that were tagged
+tags/<tag>.json                              create-only: what the tag stands for
 code/<sha256>.tar.gz                         the user's code, once per content
 capacity/<cloud>/<region>/<zone>/<machine>/<market>/<until>
                                              empty; what was not to be had a while ago
@@ -78,8 +81,17 @@ def index(state: str, name: str = "") -> str:
     return f"index/{state}/{name}"
 
 
+def runs(name: str) -> str:
+    """All that is on record of a run, but for its place in the index."""
+    return f"runs/{name}/"
+
+
 def artifacts(name: str) -> str:
     return f"artifacts/{name}/"
+
+
+def tag(name: str = "") -> str:
+    return f"tags/{name}.json" if name else "tags/"
 
 
 def code(sha256: str) -> str:

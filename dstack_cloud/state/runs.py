@@ -40,6 +40,8 @@ class RunState(StrEnum):
         return self in _FINAL
 
 
+DELETED = "deleted"
+"""Where the index keeps the names of deleted runs."""
 _FINAL = (RunState.DONE, RunState.FAILED, RunState.STOPPED, RunState.LOST)
 _ORDER = {state: number for number, state in enumerate(RunState)}
 
@@ -70,7 +72,7 @@ def submit(store: Store, workflow: str, record: Callable[[str], Mapping[str, Any
     ``claim`` to it. Safe among any number of processes: a name is created once.
     """
     prefix = f"{workflow}-"
-    taken = together(lambda state: _names(store, state, prefix), RunState)
+    taken = together(lambda state: _names(store, state, prefix), [*RunState, DELETED])
     number = max(
         (_number(name) for names in taken for name in names if _is(name, workflow)), default=0
     )
@@ -193,8 +195,9 @@ def _rows(store: Store, state: RunState, prefix: str = "", only: str | None = No
     return rows
 
 
-def _names(store: Store, state: RunState, prefix: str) -> list[str]:
-    return [row.run for row in _rows(store, state, prefix)]
+def _names(store: Store, state: str, prefix: str) -> list[str]:
+    start = keys.index(state)
+    return [item.key[len(start) :] for item in store.list(f"{start}{prefix}")]
 
 
 def _number(run: str) -> int:

@@ -83,6 +83,16 @@ def test_runs(local: Project, image: str) -> None:
     holds("ps", ps, "runs")
     holds("cost", local.json("cost"), "runs")
     assert [row["state"] for row in ps["runs"]] == ["done", "stopped"]
+    made = local.json("tags", "add", "best", "train-1")
+    holds("tags list", {"tags": [made]})
+    holds("tags list", local.json("tags", "list"), "tags")
+    holds("artifacts list", local.json("artifacts", "list", ":best"), "artifacts")
+    assert local.cli("runs", "delete", "train-1", "--json").returncode == 2, "nobody said yes"
+    deleted = local.json("runs", "delete", "train-1", "-y")
+    holds("runs delete", deleted, "deleted")
+    assert deleted["deleted"][0]["held_by"] == ["best"]
+    holds("tags delete", local.json("tags", "delete", "best", "-y"))
+    assert local.cli("artifacts", "list", "train-1").returncode == 64
 
 
 def test_the_account(local: Project) -> None:

@@ -10,7 +10,7 @@ import pytest
 # for the module and for all in it; the longest one that fits counts.
 LAYERS = [
     ["cli", "__main__"],
-    ["tools_of_run"],
+    ["tools_of_run", "stores_of"],
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
