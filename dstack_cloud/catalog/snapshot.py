@@ -60,6 +60,7 @@ def read_types(cloud: str) -> Iterator[MachineType]:
             architecture,
             gpu,
             spot="no-spot" not in flags,
+            on_demand="no-on-demand" not in flags,
             metal="metal" in flags,
         )
 

@@ -97,6 +97,7 @@ print("\\n" + json.dumps([code, loaded]))
         (["run", "--help"], set()),
         # The configuration is YAML.
         (["offers", "--gpu", "A100:8", "--limit", "1", "--json"], {"yaml"}),
+        (["offers", "--cloud", "gcp", "--gpu", "T4", "--limit", "1", "--json"], {"yaml"}),
         (["ps", "--json"], {"yaml"}),
     ],
 )
