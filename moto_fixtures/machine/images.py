@@ -4,7 +4,7 @@ base    a bare Debian or Ubuntu of the host's own release
 stock   base made bootable: stands for a cloud's stock Ubuntu image
 ready   stock after ``dstack_cloud/machine/provision.sh``: stands for the Deep Learning Base AMI
 gce_*   stock and ready as Google's images differ from Amazon's: a thin layer each
-conda   base with Python: what the registry serves as the default image of the `bash` provider
+conda   base after ``images/containers/install.sh``: the providers' default image
 
 Each is tagged with a digest of what it is made from, so a changed recipe makes a new image.
 """
@@ -23,6 +23,7 @@ from moto_fixtures.machine.shell import FixtureError, docker, run, say
 
 _RECIPES = Path(__file__).parent / "recipe"
 _PROVISION = Path(__file__).parents[2] / "dstack_cloud" / "machine" / "provision.sh"
+_CONTAINERS = Path(__file__).parents[2] / "images" / "containers"
 _PULL_PATIENCE = 90
 """Seconds that a registry gets to deliver a base image before debootstrap is used instead."""
 
@@ -47,7 +48,7 @@ def references(codename: str) -> Images:
     base = _digest(codename, "base-1")
     stock = _digest(base, (_RECIPES / "stock.sh").read_text())
     ready = _digest(stock, (_RECIPES / "ready.sh").read_text(), _PROVISION.read_text())
-    conda = _digest(base, (_RECIPES / "miniconda.sh").read_text())
+    conda = _digest(base, (_CONTAINERS / "install.sh").read_text())
     gce = (_RECIPES / "gce.sh").read_text()
     return Images(
         base=f"{LABEL}/base:{base}",
@@ -77,7 +78,7 @@ def ensure() -> Images:
             (images.ready, images.stock, "ready.sh"),
             (images.gce_stock, images.stock, "gce.sh"),
             (images.gce_ready, images.ready, "gce.sh"),
-            (images.conda, images.base, "miniconda.sh"),
+            (images.conda, images.base, "install.sh"),
         ):
             if not _exists(image):
                 _make(image, parent, recipe, words)
@@ -155,14 +156,15 @@ def _make(image: str, parent: str, recipe: str, apt_words: list[str]) -> None:
     """Run a recipe in a container of ``parent`` and keep the result as ``image``."""
     say(f"machine image: {image.split(':')[0].split('/')[1]} ({recipe})")
     name = f"dcf-build-{image.rsplit(':', 1)[1]}"
+    folder = _RECIPES if (_RECIPES / recipe).exists() else _CONTAINERS
     docker("rm", "--force", name, check=False)
     try:
         docker(
             *("run", "--name", name, "--label", f"{LABEL}=build", "--network=host"),
             *apt_words,
-            *("--volume", f"{_RECIPES}:/recipe:ro"),
+            *("--volume", f"{folder}:/recipe:ro"),
             *("--volume", f"{_PROVISION}:/recipe-provision.sh:ro"),
-            *(parent, "sh", f"/recipe/{recipe}"),
+            *(parent, "bash", f"/recipe/{recipe}"),
         )
         docker(
             *("commit", "--change", f"LABEL {LABEL}=image", "--change", 'CMD ["/bin/bash"]'),

@@ -18,7 +18,12 @@ from moto_fixtures.machine.paths import cache_dir, state_dir
 from moto_fixtures.machine.shell import docker, say
 
 UBUNTU = "ubuntu:latest"
-CONDA = ("dstackai/miniconda:3.10", "dstackai/miniconda:3.10-cuda-11.1")
+# One stand-in, with the distribution's Python, for the default and for what that Python is itself.
+CONDA = [
+    f"dstackai/miniconda:{version}{variant}"
+    for version in ("3.10", "3.11")
+    for variant in ("", "-cuda-11.1")
+]
 _LOOPBACK = "127.0.0.1"
 
 

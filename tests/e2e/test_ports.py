@@ -92,6 +92,8 @@ def test_through_ssh(emulator: Emulator, project: Project) -> None:
     serve(project, "dstackai/miniconda:3.10-cuda-11.1")
     with Client(project, "run", "served", "-y") as client:
         page = page_of(client)
+        told = client.err.decode().partition("─ served-1 ─")[2].splitlines()
+        assert [line.split()[:3] for line in told[1:]] == [["✓", "port", "8000"]]
         assert (page.port, page.more) == (8000, "")
         assert page.get() == b"the page of served-1"
         assert page.get("/large") == LARGE
