@@ -6,7 +6,7 @@ What differs (how to connect, whose credentials, what an action is called) is in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -19,7 +19,7 @@ from dstack_cloud.storage.whole import WholeFile
 
 if TYPE_CHECKING:
     from obstore import PutMode
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ _PART = 8 << 20
 _PARTS_AT_ONCE = 4
 _READ_CHUNK = 1 << 20
 _PAGE = 1000
+_DELETES_AT_ONCE = 8
 
 
 class Service(Protocol):
@@ -37,9 +38,19 @@ class Service(Protocol):
     put_action: str
     list_action: str
     delete_action: str
+    deletes_many: bool
+    """Whether one request deletes many objects, and those that are not there are fine."""
 
     def client(self, *, bulk: bool = False) -> ObjectStore:
         """A client that tries once; a ``bulk`` one has time for large bodies and tries again."""
+        ...
+
+    def version(self, meta: Mapping[str, Any]) -> str:
+        """What a conditional write compares with, out of obstore's answer."""
+        ...
+
+    def at_version(self, version: str) -> PutMode:
+        """How to write only over that version."""
         ...
 
     def amend(self, failure: Failure) -> bool:
@@ -70,8 +81,8 @@ class BucketStore:
     def get(self, key: str) -> StoredObject | None:
         def read(client: ObjectStore) -> StoredObject:
             result = client.get(self._path(key))
-            version = result.meta["e_tag"]
-            return StoredObject(bytes(result.bytes()), version or "")
+            version = self.service.version(dict(result.meta))
+            return StoredObject(bytes(result.bytes()), version)
 
         return self._run(self.service.get_action, read, _is_missing).value
 
@@ -83,7 +94,10 @@ class BucketStore:
 
     def replace(self, key: str, data: bytes, version: str) -> bool:
         return self._write_if(
-            key, data, {"e_tag": version}, lambda failure: failure.status == 412 or failure.missing
+            key,
+            data,
+            self.service.at_version(version),
+            lambda failure: failure.status == 412 or failure.missing,
         )
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
@@ -117,6 +131,17 @@ class BucketStore:
 
     def delete(self, keys: Iterable[str]) -> None:
         paths = [self._path(key) for key in keys]
+        if self.service.deletes_many or len(paths) < 2:
+            self._delete(paths)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        # obstore would end with the first that is not there, whatever became of the others.
+        with ThreadPoolExecutor(_DELETES_AT_ONCE) as pool:
+            for _ in pool.map(lambda path: self._delete([path]), paths):
+                pass
+
+    def _delete(self, paths: Sequence[str]) -> None:
         if paths:
             action = self.service.delete_action
             self._run(action, lambda client: client.delete(paths), _is_missing)
@@ -199,3 +224,40 @@ class BucketStore:
 
 def _is_missing(failure: Failure) -> bool:
     return failure.missing
+
+
+def split_url(url: str, scheme: str) -> tuple[str, str]:
+    """Bucket and prefix of ``scheme://NAME[/prefix]``; the bucket is empty for another scheme."""
+    if not url.startswith(f"{scheme}://"):
+        return "", ""
+    bucket, _, prefix = url.removeprefix(f"{scheme}://").partition("/")
+    prefix = prefix.strip("/")
+    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
+        raise InputError(f"'{url}' has an empty or dotted folder in it")
+    return bucket, prefix
+
+
+def client_options(endpoint: str | None, bulk: bool) -> ClientConfig:
+    """How long obstore waits; an endpoint of one's own may go without TLS."""
+    options: ClientConfig = {
+        "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        "connect_timeout": "5s",
+    }
+    if bulk:
+        options["timeout"] = "12h"
+        # Runs while a part is sent, too: 8 MB, four at once, on a slow line.
+        options["read_timeout"] = "180s"
+    else:
+        options["timeout"] = "20s"
+    return options
+
+
+def retries(bulk: bool) -> RetryConfig:
+    """A part of a large body is sent again by obstore, all else by `BucketStore`."""
+    from datetime import timedelta
+
+    return {
+        "max_retries": 5 if bulk else 0,
+        "retry_timeout": timedelta(seconds=30),
+        "backoff": {"max_backoff": timedelta(seconds=3)},
+    }

@@ -23,6 +23,10 @@ from dstack_cloud.errors import (
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
+# What Google adds to a message that is the same for many failures.
+_DETAILS = re.compile(r"<Details>([^<]+)</Details>")
+# The project, not the caller, is what cannot be used: its API, or whoever pays for it.
+_DISABLED = re.compile(r"(?i)accessNotConfigured|SERVICE_DISABLED|AccountProblem|is disabled")
 _NETWORK = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)\b")
 _EXPECTED_REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'")
 
@@ -85,7 +89,7 @@ def read_failure(text: str) -> Failure:
     head, _, debug = text.partition("Debug source:")
     status = _STATUS.search(head)
     code = _CODE.search(head)
-    message = _MESSAGE.search(head)
+    message = _DETAILS.search(head) or _MESSAGE.search(head)
     network = None if status else _NETWORK.search(debug)
     region = _EXPECTED_REGION.search(head)
     return Failure(
@@ -99,7 +103,19 @@ def read_failure(text: str) -> Failure:
     )
 
 
-def as_error(failure: Failure, *, bucket: str, action: str, where: str) -> DstackError:
+@dataclass(frozen=True)
+class Advice:
+    """What to do next, in the words of one cloud."""
+
+    expired: str
+    wrong: str
+    denied: str
+    disabled: str | None = None
+
+
+def as_error(
+    failure: Failure, *, bucket: str, action: str, where: str, advice: Advice
+) -> DstackError:
     """The user's error; ``action`` is the cloud's name of it, ``where`` the endpoint's."""
     store = f"the bucket '{bucket}'"
     if failure.code == "NoSuchBucket":
@@ -112,12 +128,12 @@ def as_error(failure: Failure, *, bucket: str, action: str, where: str) -> Dstac
     if failure.expired:
         return CredentialsError(
             f"the credentials for {store} have expired",
-            "renew them (`aws sso login`, or a new session token) and repeat the command",
+            advice.expired,
         )
     if failure.code in _WRONG_KEYS:
         return CredentialsError(
             f"the credentials for {store} are wrong: {failure.message}",
-            "look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE",
+            advice.wrong,
         )
     if failure.code == "RequestTimeTooSkewed":
         return CredentialsError(
@@ -125,11 +141,15 @@ def as_error(failure: Failure, *, bucket: str, action: str, where: str) -> Dstac
             "set it (timedatectl set-ntp true) and try again",
         )
     if failure.status == 401:
-        return CredentialsError(f"{store} does not accept the credentials: {failure.message}")
+        return CredentialsError(
+            f"{store} does not accept the credentials: {failure.message}", advice.wrong
+        )
+    if failure.status == 403 and _DISABLED.search(f"{failure.code} {failure.message}"):
+        return PermissionDeniedError(f"{store} cannot be used: {failure.message}", advice.disabled)
     if failure.status == 403 or failure.code in ("AccessDenied", "AllAccessDisabled"):
         return PermissionDeniedError(
             f"{action} is not allowed on {store}",
-            "it may belong to another account; else allow this action to your user or role",
+            advice.denied,
         )
     if failure.code in _THROTTLED or failure.status in (429, 503):
         return ThrottledError(f"{store} asks to slow down", "try again in a minute")

@@ -16,10 +16,10 @@ def open_store(
     endpoint: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Store:
-    """The store at ``s3://NAME[/prefix]`` or in a folder.
+    """The store at ``s3://NAME[/prefix]`` or ``gs://NAME[/prefix]``, or in a folder.
 
-    ``region``, ``profile``, ``endpoint`` are S3's, see `open_s3`. InputError for a URL that
-    is neither.
+    ``region`` and ``profile`` are S3's, ``endpoint`` is the bucket's: see `open_s3`, `open_gcs`.
+    InputError for a URL that is none of these.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "s3" and separator:
@@ -27,12 +27,11 @@ def open_store(
 
         return open_s3(url, region=region, profile=profile, endpoint=endpoint, environ=environ)
     if scheme == "gs" and separator:
-        raise InputError(
-            f"'{url}': stores in Google Cloud Storage are not supported yet",
-            "write s3://NAME, or a folder",
-        )
+        from dstack_cloud.storage.gcs import open_gcs
+
+        return open_gcs(url, endpoint=endpoint, environ=environ)
     if separator:
-        raise InputError(f"'{url}' is not a store", "write s3://NAME, or a folder")
+        raise InputError(f"'{url}' is not a store", "write s3://NAME, gs://NAME, or a folder")
     from dstack_cloud.storage.local import open_local
 
     return open_local(url)

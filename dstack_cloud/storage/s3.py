@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dstack_cloud.errors import DstackError, InputError
 from dstack_cloud.storage.aws_credentials import AwsCredentials
-from dstack_cloud.storage.bucket import BucketStore
-from dstack_cloud.storage.failures import Failure, as_error
+from dstack_cloud.storage.bucket import BucketStore, client_options, retries, split_url
+from dstack_cloud.storage.failures import Advice, Failure, as_error
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Config, S3Store
+    from obstore import PutMode
+    from obstore.store import S3Config, S3Store
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DEFAULT_REGION = "us-east-1"
+_ADVICE = Advice(
+    expired="renew them (`aws sso login`, or a new session token) and repeat the command",
+    wrong="look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE",
+    denied="it may belong to another account; else allow this action to your user or role",
+)
 
 
 class S3(BucketStore):
@@ -79,15 +85,12 @@ def open_s3(
 
 def parse_url(url: str) -> tuple[str, str]:
     """Bucket and prefix (without slashes at its ends) of ``s3://NAME[/prefix]``."""
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    if not url.startswith("s3://") or not _BUCKET.fullmatch(bucket):
+    bucket, prefix = split_url(url, "s3")
+    if not _BUCKET.fullmatch(bucket):
         raise InputError(
             f"'{url}' is not an S3 store",
             "write s3://NAME; a name has 3 to 63 lowercase letters, digits, dots and hyphens",
         )
-    prefix = prefix.strip("/")
-    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
-        raise InputError(f"'{url}' has an empty or dotted folder in it")
     return bucket, prefix
 
 
@@ -98,6 +101,7 @@ class S3Service:
     put_action = "s3:PutObject"
     list_action = "s3:ListBucket"
     delete_action = "s3:DeleteObject"
+    deletes_many = True
 
     def __init__(
         self,
@@ -124,6 +128,12 @@ class S3Service:
             self._clients[bulk] = self._connect(bulk)
         return self._clients[bulk]
 
+    def version(self, meta: Mapping[str, Any]) -> str:
+        return meta["e_tag"] or ""
+
+    def at_version(self, version: str) -> PutMode:
+        return {"e_tag": version}
+
     def amend(self, failure: Failure) -> bool:
         if failure.misplaced and not self.fixed_region:
             region = failure.region or self._ask_region()
@@ -143,11 +153,9 @@ class S3Service:
             from dataclasses import replace
 
             failure = replace(failure, region=self._ask_region())
-        return as_error(failure, bucket=self.bucket, action=action, where=where)
+        return as_error(failure, bucket=self.bucket, action=action, where=where, advice=_ADVICE)
 
     def _connect(self, bulk: bool) -> S3Store:
-        from datetime import timedelta
-
         # The package first: it imports its own parts before it is whole, and a thread that finds
         # `obstore.store` there does not wait for the rest.
         import obstore  # noqa: F401
@@ -157,27 +165,14 @@ class S3Service:
         if self.endpoint:
             # obstore reads the environment too, where this name goes before `endpoint`.
             config["aws_endpoint_url_s3"] = self.endpoint
-        options: ClientConfig = {
-            "allow_http": bool(self.endpoint and self.endpoint.startswith("http://")),
-            "connect_timeout": "5s",
-        }
-        if bulk:
-            options["timeout"] = "12h"
-            # Runs while a part is sent, too: 8 MB, four at once, on a slow line.
-            options["read_timeout"] = "180s"
-        else:
-            options["timeout"] = "20s"
+        options = client_options(self.endpoint, bulk)
         if self.authorities:
             options["root_certificate"] = self._read_authorities(self.authorities)
         return S3Store(
             self.bucket,
             config=config,
             client_options=options,
-            retry_config={
-                "max_retries": 5 if bulk else 0,
-                "retry_timeout": timedelta(seconds=30),
-                "backoff": {"max_backoff": timedelta(seconds=3)},
-            },
+            retry_config=retries(bulk),
             credential_provider=self.credentials,
         )
 

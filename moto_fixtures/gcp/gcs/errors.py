@@ -45,9 +45,13 @@ class GcsError(Exception):
         return json.dumps({"error": error}).encode()
 
     def as_xml(self) -> bytes:
+        message, details = self.message, ""
+        if self.code == "AccessDenied":
+            message, details = "Access denied.", f"<Details>{escape(self.message)}</Details>"
         return (
             "<?xml version='1.0' encoding='UTF-8'?>"
-            f"<Error><Code>{escape(self.code)}</Code><Message>{escape(self.message)}</Message></Error>"
+            f"<Error><Code>{escape(self.code)}</Code><Message>{escape(message)}</Message>"
+            f"{details}</Error>"
         ).encode()
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gcs_server import TOKEN, Gcs, serving
+from support.google_tokens import giving
 
 from dstack_cloud.storage.base import Store
 from dstack_cloud.storage.open import open_store
@@ -97,13 +99,36 @@ def new_bucket(s3_endpoint: str) -> Callable[[], str]:
     return make
 
 
-@pytest.fixture(params=["local", "s3", "s3-prefix"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[Gcs]:
+    with serving() as gcs:
+        yield gcs
+
+
+@pytest.fixture(scope="session")
+def google(gcs_server: Gcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of somebody whom the emulated Cloud Storage knows."""
+    with giving(TOKEN) as tokens:
+        key = tokens.service_account(tmp_path_factory.mktemp("google"))
+        yield {
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+            "STORAGE_EMULATOR_HOST": gcs_server.url,
+        }
+
+
+@pytest.fixture(params=["local", "s3", "s3-prefix", "gcs", "gcs-prefix"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "local":
         return Place(str(tmp_path / "store"), {})
+    prefix = "/team/a" if request.param.endswith("-prefix") else ""
+    if request.param.startswith("gcs"):
+        environ = request.getfixturevalue("google")
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        bucket = request.getfixturevalue("gcs_server").bucket(f"bucket-{next(_names)}")
+        return Place(f"gs://{bucket}{prefix}", environ)
     bucket = request.getfixturevalue("new_bucket")()
     endpoint = request.getfixturevalue("s3_endpoint")
-    prefix = "/team/a" if request.param == "s3-prefix" else ""
     return Place(f"s3://{bucket}{prefix}", {**KEYS, "AWS_ENDPOINT_URL": endpoint})
 
 

@@ -243,7 +243,9 @@ def test_an_sso_service_out_of_reach(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("gs://bucket", "not supported yet"),
+        ("gs://", "not a store in Google Cloud Storage"),
+        ("gs://UPPER", "not a store in Google Cloud Storage"),
+        ("gs://bucket/a//b", "empty or dotted"),
         ("azure://x", "not a store"),
         ("s3://", "not an S3 store"),
         ("s3://UPPER", "not an S3 store"),

@@ -16,7 +16,8 @@ LAYERS = [
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
     ["clouds.base", "storage.base", "catalog", "config", "config_save"],
     ["resources", "spec", "deadline"],
-    ["units", "nearest", "yaml_lines", "ahead", "apart", "availability", "google_rest"],
+    ["google_rest"],
+    ["units", "nearest", "google_sign_in", "yaml_lines", "ahead", "apart", "availability"],
     ["errors"],
 ]
 LAYER_OF = {f"dstack_cloud.{name}": i for i, layer in enumerate(LAYERS) for name in layer}

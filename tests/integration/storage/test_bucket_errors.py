@@ -1,15 +1,13 @@
-"""Every way in which S3 refuses, as it says it on the wire."""
+"""Every way in which a bucket refuses, as it says it on the wire."""
 
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.scripted_bucket import KEYS, Answer, Script, error_body, scripted
 
 from dstack_cloud.errors import (
     CredentialsError,
@@ -21,77 +19,27 @@ from dstack_cloud.errors import (
     UnreachableError,
 )
 from dstack_cloud.storage import retry
+from dstack_cloud.storage.base import Store
 from dstack_cloud.storage.s3 import S3, open_s3
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-
-
-def error_body(code: str, message: str = "told", extra: str = "") -> str:
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{message}</Message>{extra}</Error>"
-    )
-
-
-@dataclass
-class Answer:
-    """``drop`` closes the connection without an answer, ``missing`` bytes short of the end."""
-
-    status: int
-    body: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    drop: bool = False
-    missing: int = 0
-
-
-@dataclass
-class Script:
-    """What the server answers, one by one (the last forever), and what it was asked."""
-
-    endpoint: str
-    answers: list[Answer] = field(default_factory=list)
-    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-
-    def store(self, **options: str) -> S3:
-        return open_s3("s3://runs", endpoint=self.endpoint, environ=KEYS, **options)
-
-    def next(self) -> Answer:
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+ADC = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
 @pytest.fixture
 def server() -> Iterator[Script]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    """An S3."""
+    with scripted("s3") as script:
+        yield script
 
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            script.asked.append((self.command, self.path, dict(self.headers)))
-            answer = script.next()
-            if answer.drop:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            body = answer.body.encode()
-            self.send_response(answer.status)
-            for name, value in {"Content-Type": "application/xml", **answer.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body) + answer.missing))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-            self.close_connection = answer.missing > 0
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
-
-        def log_message(self, *_: object) -> None: ...
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    script = Script(f"http://127.0.0.1:{listener.server_port}")
-    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
-    yield script
-    listener.shutdown()
-    listener.server_close()
+@pytest.fixture(params=["s3", "gs"])
+def either(
+    request: pytest.FixtureRequest, google: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Script]:
+    """What S3 and Google Cloud Storage say with the same words."""
+    monkeypatch.setenv(ADC, google[ADC])
+    with scripted(request.param) as script:
+        yield script
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +47,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "PAUSES", (0.01, 0.01, 0.01))
 
 
-OPERATIONS: dict[str, tuple[str, Callable[[S3, Path], object]]] = {
+OPERATIONS: dict[str, tuple[str, Callable[[Store, Path], object]]] = {
     "get": ("s3:GetObject", lambda store, path: store.get("k")),
     "put": ("s3:PutObject", lambda store, path: store.put("k", b"x")),
     "create": ("s3:PutObject", lambda store, path: store.create("k", b"x")),
@@ -159,23 +107,23 @@ def test_a_refusal_is_told_at_once(
     ],
 )
 def test_what_passes_is_tried_again_a_few_times(
-    server: Script, tmp_path: Path, operation: str, answer: Answer, kind: type[DstackError]
+    either: Script, tmp_path: Path, operation: str, answer: Answer, kind: type[DstackError]
 ) -> None:
-    server.answers = [answer]
+    either.answers = [answer]
     with pytest.raises(kind):
-        OPERATIONS[operation][1](server.store(), tmp_path)
-    assert 4 <= len(server.asked) <= 8  # the HTTP client itself repeats a dropped idle request
+        OPERATIONS[operation][1](either.store(), tmp_path)
+    assert 4 <= len(either.asked) <= 8  # the HTTP client itself repeats a dropped idle request
 
 
-def test_what_passes_is_not_noticed(server: Script) -> None:
+def test_what_passes_is_not_noticed(either: Script) -> None:
     slow = Answer(503, error_body("SlowDown"))
-    server.answers = [slow, slow, Answer(200, "hello", {"ETag": '"v"', **DATED})]
-    found = server.store().get("k")
+    either.answers = [slow, slow, Answer(200, "hello", {"ETag": '"v"', **DATED})]
+    found = either.store().get("k")
     assert found is not None
     assert found.data == b"hello"
 
 
-DATED = {"Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT"}
+DATED = {"Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT", "x-goog-generation": "7"}
 CONFLICT = Answer(409, error_body("ConditionalRequestConflict"))
 REFUSED = Answer(412, error_body("PreconditionFailed"))
 WRITTEN = Answer(200, "", {"ETag": '"new"'})
@@ -197,15 +145,15 @@ def test_a_conflict_is_tried_again_and_a_refusal_is_not(server: Script, operatio
 @pytest.mark.parametrize("operation", ["create", "replace"])
 @pytest.mark.parametrize("lost", [Answer(500, error_body("InternalError")), Answer(0, drop=True)])
 def test_a_write_whose_answer_was_lost_is_looked_at(
-    server: Script, operation: str, lost: Answer
+    either: Script, operation: str, lost: Answer
 ) -> None:
     operate = OPERATIONS[operation][1]
     ours = Answer(200, "x", {"ETag": '"v"', **DATED})
     theirs = Answer(200, "y", {"ETag": '"w"', **DATED})
-    server.answers = [lost, REFUSED, ours]
-    assert operate(server.store(), Path()) is True
-    server.answers = [lost, REFUSED, theirs]
-    assert operate(server.store(), Path()) is False
+    either.answers = [lost, REFUSED, ours]
+    assert operate(either.store(), Path()) is True
+    either.answers = [lost, REFUSED, theirs]
+    assert operate(either.store(), Path()) is False
 
 
 def test_one_denied_object_of_many_is_told(server: Script) -> None:
@@ -253,6 +201,7 @@ def test_a_bucket_elsewhere_is_found_where_no_region_was_given(server: Script) -
     object_ = store.get("k")
     assert object_ is not None
     assert object_.data == b"hello"
+    assert isinstance(store, S3)
     assert store.region == "eu-west-1"
     assert "eu-west-1" in server.asked[-1][2]["authorization"]
 
@@ -285,24 +234,24 @@ def test_a_host_without_an_address_is_unreachable() -> None:
 SHORT = Answer(200, "hel", {"ETag": '"v"', **DATED}, missing=2)
 
 
-def test_a_download_that_breaks_off_leaves_nothing(server: Script, tmp_path: Path) -> None:
-    server.answers = [SHORT, Answer(500, error_body("InternalError"))]
+def test_a_download_that_breaks_off_leaves_nothing(either: Script, tmp_path: Path) -> None:
+    either.answers = [SHORT, Answer(500, error_body("InternalError"))]
     with pytest.raises(UnreachableError):
-        server.store().download("k", tmp_path / "down" / "f")
+        either.store().download("k", tmp_path / "down" / "f")
     assert list((tmp_path / "down").iterdir()) == []
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(server: Script, tmp_path: Path) -> None:
+def test_a_download_that_breaks_off_goes_on_where_it_was(either: Script, tmp_path: Path) -> None:
     rest = {"Content-Range": "bytes 3-4/5", "ETag": '"v"', **DATED}
-    server.answers = [SHORT, Answer(206, "lo", rest)]
-    server.store().download("k", tmp_path / "f")
+    either.answers = [SHORT, Answer(206, "lo", rest)]
+    either.store().download("k", tmp_path / "f")
     assert (tmp_path / "f").read_text() == "hello"
 
 
-def test_a_get_that_breaks_off_is_tried_again(server: Script) -> None:
+def test_a_get_that_breaks_off_is_tried_again(either: Script) -> None:
     headers = {"ETag": '"v"', **DATED}
-    server.answers = [Answer(200, "he", headers, missing=3), Answer(200, "hello", headers)]
-    found = server.store().get("k")
+    either.answers = [Answer(200, "he", headers, missing=3), Answer(200, "hello", headers)]
+    found = either.store().get("k")
     assert found is not None
     assert found.data == b"hello"
 
