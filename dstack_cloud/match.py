@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from heapq import merge
@@ -38,7 +39,8 @@ class Plan:
     """The ranked offers of a request, at most as many as were asked for.
 
     ``total`` (how many there are) and ``rejections`` are worked out when first read, unless
-    they are ``known``. Offers of unknown price come last.
+    they are ``known``. Offers of unknown price come last. ``missing`` says which clouds could not
+    be asked, in words.
     """
 
     request: ResourceRequest
@@ -47,6 +49,7 @@ class Plan:
     catalogs: tuple[Catalog, ...]
     forbids: Forbids = allowed
     known: tuple[int, tuple[Rejection, ...]] | None = None
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def total(self) -> int:
@@ -120,6 +123,22 @@ def match(
     fitting = (offer for offer in found if forbids(offer.machine, offer.region, offer.spot) is None)
     offers = tuple(ranking(list(islice(fitting, limit))))
     return Plan(request, offers, wanted, tuple(catalogs), forbids)
+
+
+def merged(plans: Sequence[Plan], missing: Sequence[str] = ()) -> Plan:
+    """The plans of several clouds as one: spot before on demand, then the cheapest first, by what
+    ranked each cloud's. They must be `Plan.without_catalogs`."""
+    offers = sorted((offer for plan in plans for offer in plan.offers), key=_rank)
+    total = sum(plan.total for plan in plans)
+    rejections = tuple(one for plan in plans for one in plan.rejections)
+    return replace(
+        plans[0], offers=tuple(offers), known=(total, rejections), missing=tuple(missing)
+    )
+
+
+def _rank(offer: Offer) -> tuple[bool, bool, Decimal]:
+    cost = offer.zones[0].cost if offer.spot and offer.zones else offer.price
+    return (not offer.spot, cost is None, cost or Decimal(0))
 
 
 def wanted_of(request: ResourceRequest, catalogs: Sequence[Catalog]) -> Wanted:

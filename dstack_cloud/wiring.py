@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,31 +18,23 @@ from dstack_cloud.config import (
     owner,
     provisioning,
 )
-from dstack_cloud.errors import DstackError, InputError, QuotaError
+from dstack_cloud.errors import DstackError, InputError
 from dstack_cloud.nearest import did_you_mean
-from dstack_cloud.units import utc_now
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from decimal import Decimal
-
     from dstack_cloud.apart.client import Apart
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.catalog.live import Source
-    from dstack_cloud.catalog.models import SpotChange
     from dstack_cloud.clouds.apart import CloudApart
     from dstack_cloud.clouds.aws.cloud import AwsCloud
     from dstack_cloud.clouds.aws.sessions import Sessions
     from dstack_cloud.clouds.base import Cloud
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
-    from dstack_cloud.match import Plan
-    from dstack_cloud.ranking import Experience, Pool, Spell
-    from dstack_cloud.resources import Offer, ResourceRequest
+    from dstack_cloud.resources import Offer
     from dstack_cloud.storage.base import Store
 
 CLOUDS = ("aws", "local")
-_TYPES_WITH_HISTORY = 8
 _SESSIONS: dict[object, Sessions] = {}
 _SESSIONS_LOCK = threading.Lock()
 _OPENED: dict[Config, AwsCloud] = {}
@@ -193,12 +184,12 @@ def open_tools(config: Config, name: str, report: Reporter, apart: bool = False)
         endpoints=endpoints(name),
         provisioning=provisioning(config, name),
         store_region=None if local else regions(config, name)[0],
-        rest=lambda: _apart().rest(),
+        rest=lambda: process_apart().rest(),
     )
 
 
 @cache
-def _apart() -> Apart:
+def process_apart() -> Apart:
     """The process where AWS is spoken to: one at most, begun when it is needed."""
     from dstack_cloud.apart.client import Apart
 
@@ -208,7 +199,7 @@ def _apart() -> Apart:
 def _cloud_apart(config: Config) -> CloudApart:
     from dstack_cloud.clouds.apart import CloudApart
 
-    return CloudApart("aws", lambda *method: _apart().call(_ask_aws, config, *method))
+    return CloudApart("aws", lambda *method: process_apart().call(_ask_aws, config, *method))
 
 
 def _ask_aws(config: Config, method: str, arguments: tuple[object, ...]) -> Any:
@@ -225,7 +216,7 @@ def _finish_aws() -> None:
 def warm_up(config: Config, name: str) -> None:
     """Load the cloud's SDK apart, while the rest is loaded here and the user's file is read."""
     if name == "aws":
-        _apart().begin(_load_aws, config)
+        process_apart().begin(_load_aws, config)
 
 
 def _load_aws(config: Config) -> None:
@@ -280,103 +271,15 @@ def catalog_source(config: Config, cloud: str) -> Source:
         return source(config.gcp.project if config.gcp else None)
     from dstack_cloud.catalog.fetch_aws import AwsSource
 
-    return AwsSource(_catalog_access(config))
+    return AwsSource(spot_access(config))
 
 
-def _catalog_access(config: Config) -> Access:
+def spot_access(config: Config) -> Access:
+    """How AWS is asked for its spot prices and their history."""
     from dstack_cloud.catalog.fetch_aws import Access
     from dstack_cloud.clouds.aws.errors import translated
 
     return Access(_sessions(config).client, translated)
-
-
-def spot_history(
-    config: Config, wanted: Mapping[str, Sequence[str]], start: datetime, end: datetime
-) -> list[SpotChange]:
-    """How spot prices on AWS moved: region -> machine types in, changes out, oldest first.
-
-    Raises what the cloud raises.
-    """
-    from dstack_cloud.catalog import fetch_aws
-
-    access = _catalog_access(config)
-    found: list[SpotChange] = []
-    for region, types in wanted.items():
-        found += fetch_aws.spot_history(access, region, types, start, end)
-    return found
-
-
-def priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
-    """The plan over the request's regions, by what the account is offered and asked today: offers
-    of a known price only, spot before on demand. It is made apart.
-
-    Reads live whatever of the cache is too old. Raises what `match` and the cloud raise, and
-    NoOfferError where there is no such offer.
-    """
-    return _apart().call(_priced_plan, config, cloud, request)
-
-
-def _priced_plan(config: Config, cloud: str, request: ResourceRequest) -> Plan:
-    from dstack_cloud.catalog.open import open_catalog
-    from dstack_cloud.catalog.update import refresh, refresh_spot, stale
-    from dstack_cloud.match import match
-    from dstack_cloud.ranking import ranked
-
-    catalog = open_catalog(cloud, config.accounts.get(cloud))
-    source = catalog_source(config, cloud)
-    for _ in refresh(catalog, source, stale(catalog, request.regions)):
-        pass
-    plan = match(request, [catalog])
-    aws = _aws(config)
-    # Quotas and spot prices have nothing to do with each other: asked at the same time.
-    quotas = aws.pool.submit(aws.forbidden, plan.offers)
-    known = aws.pool.submit(experience, config, plan.offers)
-    if refresh_spot(catalog, source, plan.offers):
-        plan = match(request, [catalog])
-    quotas.result()
-    forbidden = _by_place(aws.forbidden(plan.offers))
-    if forbidden:
-        fitting = len(plan.offers)
-        plan = match(request, [catalog], forbids=lambda *place: forbidden.get(place))
-        if not plan.offers:
-            reasons = "; ".join(dict.fromkeys(forbidden.values()))
-            raise QuotaError(
-                f"the account's quotas forbid all {fitting} offers: {reasons}",
-                f"dstack-cloud check --cloud {cloud} says how to raise each; spot and on demand "
-                "have quotas of their own",
-            )
-    plan = replace(plan, offers=tuple(ranked(plan.offers, known.result(), utc_now())))
-    # Spot offers are before those on demand whatever they cost: that is what was asked for.
-    offers = sorted(plan.launchable(), key=lambda offer: not offer.spot)
-    return replace(plan, offers=tuple(offers)).without_catalogs()
-
-
-def experience(config: Config, offers: Sequence[Offer]) -> Experience:
-    """What is known of the spot pools of offers on AWS beside today's prices.
-
-    A plan must not fail for want of it: what cannot be read is left out.
-    """
-    from dstack_cloud.ranking import HISTORY, Experience
-    from dstack_cloud.state import spells
-
-    types: dict[str, list[str]] = {}
-    for offer in offers:
-        # The best by price are those that compete; the history of all would be thousands of rows.
-        if offer.spot and len(names := types.setdefault(offer.region, [])) < _TYPES_WITH_HISTORY:
-            names.append(offer.machine)
-    if not types:
-        return Experience()
-    now = utc_now()
-    prices: dict[Pool, list[tuple[datetime, Decimal]]] = {}
-    lasted: list[Spell] = []
-    with contextlib.suppress(DstackError):
-        lasted = list(spells.recent(open_store_of(config, "aws"), "aws", now))
-    for region, names in types.items():
-        with contextlib.suppress(DstackError):
-            for change in spot_history(config, {region: names}, now - HISTORY, now):
-                pool = prices.setdefault((region, change.zone, change.machine), [])
-                pool.append((change.since, change.price))
-    return Experience(prices, lasted)
 
 
 def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:
@@ -388,11 +291,4 @@ def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:
     image = config.aws.image if config.aws else None
     return {
         offer.machine for offer in offers if offer.cloud == "aws" and starts_slower(offer, image)
-    }
-
-
-def _by_place(forbidden: Mapping[Offer, str]) -> dict[tuple[str, str, bool], str]:
-    """Machine, region and kind of the offers that are ruled out, and why."""
-    return {
-        (offer.machine, offer.region, offer.spot): reason for offer, reason in forbidden.items()
     }

@@ -9,13 +9,23 @@ from dstack_cloud.errors import InputError
 from dstack_cloud.nearest import nearest
 
 
+def known_in(cloud: str, named: Iterable[str]) -> tuple[str, ...]:
+    """Those of the ``named`` regions that the bundled catalog of a cloud has."""
+    bundled = _bundled(cloud)
+    return tuple(name for name in named if name in bundled)
+
+
+def _bundled(cloud: str) -> set[str]:
+    return {path.stem for path in (snapshot.FOLDER / cloud / "regions").glob("*.tsv")}
+
+
 def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]]) -> None:
     """InputError for a name that neither the bundled catalog nor ``more`` (asked only then) has.
 
     A region that does not exist cannot say so: its address leads nowhere, and a call to it would
     look like a broken network.
     """
-    bundled = {path.stem for path in (snapshot.FOLDER / cloud / "regions").glob("*.tsv")}
+    bundled = _bundled(cloud)
     strange = [name for name in named if name not in bundled]
     if not strange:
         return

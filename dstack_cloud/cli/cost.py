@@ -85,7 +85,7 @@ def _draw(config: Config, bill: RunBill, show: bool, svg: Path | None, html: Pat
 
 def _picture(config: Config, bill: RunBill) -> Picture:
     """The picture, with the prices where they can be had; a warning where they cannot."""
-    from dstack_cloud import wiring
+    from dstack_cloud import today
     from dstack_cloud.cli.spending import planned, submitted_at
     from dstack_cloud.lifecycle.picture import picture_of
     from dstack_cloud.units import utc_now
@@ -94,7 +94,7 @@ def _picture(config: Config, bill: RunBill) -> Picture:
     submitted, wanted = submitted_at(config, bill.run), planned(bill)
     end = (bill.attempts[-1].ended_at if bill.attempts else None) or now
     try:
-        changes = wiring.spot_history(config, wanted, submitted, end) if wanted else []
+        changes = today.spot_history(config, wanted, submitted, end) if wanted else []
     except DstackError as error:
         render.say(f"! the spot prices could not be read: {error.message}")
         changes = []

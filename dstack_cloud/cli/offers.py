@@ -134,7 +134,7 @@ def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:
 
 def _print_reckoning(config: Config, found: Sequence[Offer]) -> None:
     """How `run` ranks the spot offers that are shown: what an hour of work is expected to cost."""
-    from dstack_cloud import wiring
+    from dstack_cloud import today
     from dstack_cloud.cli.plan_table import reckoning_rows
     from dstack_cloud.ranking import reckon
     from dstack_cloud.units import utc_now
@@ -142,7 +142,7 @@ def _print_reckoning(config: Config, found: Sequence[Offer]) -> None:
     spot = [offer for offer in found if offer.spot and offer.cloud == "aws"]
     if not spot:
         return
-    known, now = wiring.experience(config, spot), utc_now()
+    known, now = today.experience(config, spot), utc_now()
     rows = sorted(
         (one for offer in spot for one in reckon(offer, known, now)), key=lambda one: one.expected
     )

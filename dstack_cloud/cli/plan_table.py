@@ -41,7 +41,7 @@ def start_notes(shown: Sequence[Offer], slow: Collection[str]) -> list[str]:
 
 def plan_notes(plan: Plan, shown: int) -> list[str]:
     """How many more offers and near misses there are, and a first price that is not known."""
-    notes = []
+    notes = list(plan.missing)
     if plan.offers and plan.offers[0].price is None:
         notes.append("no price is known, so none is taken by itself: dstack-cloud catalog update")
     fallback = next((offer for offer in plan.offers if not offer.spot), None)

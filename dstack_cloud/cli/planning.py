@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dstack_cloud import wiring
+from dstack_cloud import today, wiring
+from dstack_cloud.catalog.regions import known_in
 from dstack_cloud.config import Config
+from dstack_cloud.errors import InputError
 from dstack_cloud.match import Plan, match
 from dstack_cloud.resources import Offer, ResourceRequest
 from dstack_cloud.units import GIB
@@ -34,14 +36,37 @@ def make_plan(config: Config, request: ResourceRequest, on_demand_too: bool = Fa
         from dstack_cloud.catalog.local import this_machine
 
         return replace(match(request, []), offers=(this_machine(request),))
-    (cloud,) = request.clouds
     if request.cpu is None and request.memory is None and request.gpu is None:
         # The cheapest machines of all have too little memory for a container engine and a job.
         request = replace(request, cpu=_LEAST_CPU, memory=_LEAST_MEMORY)
-    wanted = replace(request, regions=tuple(wiring.regions(config, cloud, request.regions)))
     if on_demand_too:
-        wanted = replace(wanted, interruptible=None)
-    return wiring.priced_plan(config, cloud, wanted)
+        request = replace(request, interruptible=None)
+    regions = _regions(config, request)
+    wanted = {
+        cloud: replace(request, clouds=(cloud,), regions=named) for cloud, named in regions.items()
+    }
+    return today.priced_plan(config, wanted)
+
+
+def _regions(config: Config, request: ResourceRequest) -> dict[str, tuple[str, ...]]:
+    """The regions to plan over on each cloud. Where some are named and there are several clouds,
+    each cloud gets its own, and one that has none of them is not planned over."""
+    if len(request.clouds) == 1 or not request.regions:
+        return {
+            cloud: tuple(wiring.regions(config, cloud, request.regions)) for cloud in request.clouds
+        }
+    named = {cloud: known_in(cloud, request.regions) for cloud in request.clouds}
+    strange = set(request.regions).difference(*named.values())
+    if strange:
+        clouds = " nor ".join(request.clouds)
+        raise InputError(
+            f"neither {clouds} has a region '{min(strange)}'", "name the cloud with it: --cloud"
+        )
+    return {
+        cloud: tuple(wiring.regions(config, cloud, there))
+        for cloud, there in named.items()
+        if there
+    }
 
 
 class Planner:

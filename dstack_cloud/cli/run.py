@@ -103,18 +103,23 @@ def run(
     from dstack_cloud.cli.planning import make_plan
     from dstack_cloud.state.code import store_code
 
-    tools = None if dry_run else wiring.open_tools(config, clouds[0], report, apart=True)
+    tools = None
+    if not dry_run and len(clouds) == 1:
+        tools = wiring.open_tools(config, clouds[0], report, apart=True)
     code = None
     if tools and yes:
         # Nobody will be asked, so the code may be on its way while the plan is made.
         code = ahead(partial(store_code, tools.store, workflows.root))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_too)
+    if not dry_run and tools is None:
+        # A run lives in one store, so it is on one cloud: where the cheapest offer is.
+        tools = wiring.open_tools(config, plan.offers[0].cloud, report, apart=True)
     budget = limits.check_budget(config, request, plan.offers[0])
     if tools:
         # For the launch, while the user reads the plan.
         wiring.ask_ahead(tools.cloud, plan.offers)
     if not as_json:
-        more = limits.deadline_lines(config, request, plan.offers)
+        more = [_stays(plan), *limits.deadline_lines(config, request, plan.offers)]
         slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
         _show(chosen, request, spec.image, plan, slow, [budget, *more])
     limits.check_deadline()
@@ -129,6 +134,15 @@ def run(
     stored = code() if code else store_code(tools.store, workflows.root)
     outcome = _carry_out(config, tools, stored, chosen, request, plan, args or [], limits, detach)
     return conclude(outcome, as_json)
+
+
+def _stays(plan: Plan) -> str | None:
+    """That offers of other clouds are shown, and not tried."""
+    first = plan.offers[0].cloud
+    others = sorted({offer.cloud for offer in plan.offers} - {first})
+    if not others:
+        return None
+    return f"the run stays on {first}, with its store: --cloud {others[0]} for a run there"
 
 
 def _require_known_gpu(workflow: Workflow) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from dstack_cloud import wiring
+from dstack_cloud import today, wiring
 from dstack_cloud.cli import render
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.config import Config
@@ -88,7 +88,7 @@ def _moves(config: Config, records: Sequence[AttemptRecord]) -> Moves | None:
     asked = {region: sorted(names) for region, names in types.items()}
     start, end = min(start for _, start, _ in spells), max(end for _, _, end in spells)
     changes: dict[tuple[str, str | None], list[tuple[datetime, Decimal]]] = {}
-    for change in wiring.spot_history(config, asked, start, end):
+    for change in today.spot_history(config, asked, start, end):
         pool = changes.setdefault((change.machine, change.zone), [])
         pool.append((change.since, change.price))
 

@@ -11,6 +11,7 @@ import pytest
 LAYERS = [
     ["cli", "__main__"],
     ["tools_of_run", "stores_of"],
+    ["today"],
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
