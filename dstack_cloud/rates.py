@@ -8,6 +8,15 @@ AWS, USD, as published; a region that is not in the table has an unknown price.
   others are to be compared when somebody has the list at hand. A month is 30 days, as in AWS's own
   examples there; the throughput and operations that come with a volume are free, and we ask for no
   more.
+
+Google Cloud, USD, as published, put together by hand in November 2026; likewise unknown elsewhere.
+- An external IPv4 address in use: 0.005 an hour on a standard machine, 0.0025 on a spot machine,
+  everywhere (https://cloud.google.com/vpc/network-pricing, "External IP Charge on a … VM").
+- pd-balanced by GiB and month (https://cloud.google.com/compute/disks-image-pricing): 0.10 in Iowa;
+  it is 10/17 of pd-ssd's price where the two were compared, and by that proportion taken from
+  pd-ssd's price by region in Apache Libcloud's list (3.9.1). A month is 730 hours, as on Google's
+  pages. A machine that boots from Hyperdisk Balanced, as the newest series do, pays by its
+  operations and throughput, too: that is not in here.
 """
 
 from __future__ import annotations
@@ -37,20 +46,44 @@ _AWS_GP3 = {
     for region in regions.split()
 }
 
+GCP_ADDRESS, GCP_SPOT_ADDRESS = Decimal("0.005"), Decimal("0.0025")
+GCP_HOURS_A_MONTH = 730
+_GCP_BALANCED = {
+    region: Decimal(price)
+    for price, regions in {
+        "0.10": "asia-east1 europe-west1 us-central1 us-east1 us-west1",
+        "0.11": "asia-east2 asia-southeast1 europe-north1 europe-west4 northamerica-northeast1"
+        " us-east4 us-west4",
+        "0.12": "asia-south1 europe-west2 europe-west3 us-west2 us-west3",
+        "0.13": "asia-northeast1 asia-northeast2 asia-northeast3 asia-southeast2 europe-west6",
+        "0.15": "southamerica-east1",
+    }.items()
+    for region in regions.split()
+}
+
 
 def rates(
-    cloud: str, region: str, price: Decimal | None, disk: int | None, public: bool | None
+    cloud: str,
+    region: str,
+    price: Decimal | None,
+    disk: int | None,
+    public: bool | None,
+    spot: bool = False,
 ) -> Rates:
     """USD an hour of a machine that costs ``price`` itself.
 
     ``disk`` is bytes, ``public`` whether it has a public address; None where not known.
     """
-    if cloud != "aws":
+    if cloud == "aws":
+        month, hours, address = _AWS_GP3.get(region), HOURS_A_MONTH, AWS_ADDRESS
+    elif cloud == "gcp":
+        month, hours = _GCP_BALANCED.get(region), GCP_HOURS_A_MONTH
+        address = GCP_SPOT_ADDRESS if spot else GCP_ADDRESS
+    else:
         free = Decimal(0) if cloud == "local" else None
         return Rates(price, free, free)
-    month = _AWS_GP3.get(region)
     return Rates(
         price,
-        None if disk is None or month is None else month * disk / GIB / HOURS_A_MONTH,
-        None if public is None else AWS_ADDRESS * public,
+        None if disk is None or month is None else month * disk / GIB / hours,
+        None if public is None else address * public,
     )

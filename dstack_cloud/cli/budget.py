@@ -14,7 +14,8 @@ from dstack_cloud.units import format_cost, format_duration, format_price
 
 def offer_rates(offer: Offer, disk: int | None, public: bool) -> Rates:
     """USD an hour of an offer with disk and address; the disk's least size where none is named."""
-    return rates(offer.cloud, offer.region, offer.price, disk or DEFAULT_DISK, public)
+    size = disk or DEFAULT_DISK
+    return rates(offer.cloud, offer.region, offer.price, size, public, offer.spot)
 
 
 def budget_line(

@@ -59,7 +59,8 @@ class RunBill:
 
 def machine_rates(machine: Machine) -> Rates:
     """USD an hour of a machine's parts, at the price it was launched for."""
-    return rates(machine.cloud, machine.region, machine.price, machine.disk, machine.public)
+    where = (machine.cloud, machine.region)
+    return rates(*where, machine.price, machine.disk, machine.public, machine.spot)
 
 
 def attempt_cost(

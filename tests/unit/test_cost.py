@@ -116,6 +116,15 @@ def test_rates_that_are_not_known():
     assert rates("aws", "us-east-1", D(1), None, None) == Rates(D(1), None, None)
 
 
+def test_parts_of_a_machine_on_google_cloud():
+    found = rates("gcp", "us-central1", D("0.19"), 730 * GIB, True)
+    assert found == Rates(D("0.19"), D("0.1"), D("0.005"))
+    spot = rates("gcp", "europe-west4", D("0.05"), 730 * GIB, True, spot=True)
+    assert spot == Rates(D("0.05"), D("0.11"), D("0.0025"))
+    assert rates("gcp", "us-central1", D(1), GIB, False).address == D(0)
+    assert rates("gcp", "mars-north1", D(1), GIB, True).disk is None
+
+
 def test_this_machine_is_free():
     assert rates("local", "local", D(0), None, None).total == D(0)
     assert Cost(D(0), D(0)).saving is None
