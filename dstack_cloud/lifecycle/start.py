@@ -78,7 +78,7 @@ def job(
         cloud=machine.cloud,
         region=machine.region,
         machine=machine.id,
-        store=StoreAccess(tools.store.url, tools.store_region, tools.endpoints.get("s3")),
+        store=StoreAccess.of(tools.store.url, tools.store_region, tools.endpoints),
         container=container,
         image=record.container.image,
         argv=run_argv(
@@ -105,7 +105,7 @@ def job(
         price=None if price is None else f"{price:f}",
         grace=record.grace,
         timers=Timers(heartbeat=tools.timers.heartbeat, pull_stall=tools.timers.pull_stall),
-        ec2_endpoint=tools.endpoints.get("ec2"),
+        endpoints=tools.endpoints,
         clients=[tools.reach.public_key()],
         user=machine.user,
         rotate_host_key=home.own_machine,

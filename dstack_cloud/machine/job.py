@@ -14,17 +14,24 @@ from typing import Any
 from dstack_cloud.units import parse_time
 
 VERSION = 1
-# Where the agent hears that its machine will be taken away.
-_NOTICES = {"aws": ("aws",)}
+# Whose name an override of its address goes by.
+_STORES = {"s3": "s3", "gs": "storage"}
 
 
 @dataclass(frozen=True)
 class StoreAccess:
-    """Where the agent finds the store: ``s3://bucket/prefix`` or an absolute folder."""
+    """Where the agent finds the store: ``s3://bucket/prefix``, ``gs://bucket/prefix`` or an
+    absolute folder."""
 
     url: str
     region: str | None = None
     endpoint: str | None = None
+
+    @classmethod
+    def of(cls, url: str, region: str | None, endpoints: Mapping[str, str | None]) -> StoreAccess:
+        """With the address override of the service that keeps such a store, if there is one."""
+        service = _STORES.get(url.partition("://")[0], "")
+        return cls(url, region, endpoints.get(service))
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,10 @@ class Job:
     has been replaced.
 
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
-    the end of the attempt before this one is on record. ``notices`` names the sources to watch,
-    by default the cloud's. ``movable``: ``move.json`` beside the attempt's other objects asks for
-    another machine."""
+    the end of the attempt before this one is on record. ``asks`` names the cloud that is asked for
+    notices and prices, by default the machine's own; ``endpoints`` are overrides of its services'
+    addresses. ``movable``: ``move.json`` beside the attempt's other objects asks for another
+    machine."""
 
     run: str
     attempt: int
@@ -87,14 +95,14 @@ class Job:
     price: str | None = None
     grace: int = 30
     timers: Timers = field(default_factory=Timers)
-    ec2_endpoint: str | None = None
+    endpoints: Mapping[str, str | None] = field(default_factory=dict)
     clients: Sequence[str] = ()
     user: str = "ubuntu"
     rotate_host_key: bool = True
     machine_record: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
     restore: bool = False
-    notices: Sequence[str] | None = None
+    asks: str | None = None
     movable: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -111,7 +119,7 @@ class Job:
                 "region": self.store.region or self.region,
                 "endpoint": self.store.endpoint,
             },
-            "endpoints": {"ec2": self.ec2_endpoint},
+            "endpoints": dict(self.endpoints),
             "container": {
                 "name": self.container,
                 "image": self.image,
@@ -134,7 +142,7 @@ class Job:
             "retry": {**vars(self.retry), "on": list(self.retry.on)} if self.retry else None,
             "restore": self.restore,
             "movable": self.movable,
-            "notices": list(_NOTICES.get(self.cloud, ()) if self.notices is None else self.notices),
+            "asks": self.asks or self.cloud,
         }
 
 
@@ -155,8 +163,8 @@ class SyncStatus:
 
 @dataclass(frozen=True)
 class Notice:
-    """The cloud takes the machine back ``by`` then; ``action`` is terminate, stop, hibernate or
-    rebalance (an early warning)."""
+    """The cloud takes the machine back ``by`` then; ``action`` is terminate, stop, hibernate,
+    maintenance or rebalance (an early warning)."""
 
     at: datetime
     action: str

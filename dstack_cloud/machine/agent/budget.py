@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from .ec2 import spot_prices
+from .cloud import Cloud
 from .errors import StoreError
 from .note import note
 from .times import unix, uptime
@@ -53,9 +53,14 @@ class Budget:
     """``run`` asks for the end in time for the grace period to be paid, too."""
 
     def __init__(
-        self, job: Mapping[str, Any], started_at: str, reached: Callable[[], None]
+        self,
+        job: Mapping[str, Any],
+        cloud: Cloud,
+        started_at: str,
+        reached: Callable[[], None],
     ) -> None:
         self._job = job
+        self._cloud = cloud
         self._limit = Decimal(job["max_cost"])
         price, machine = Decimal(job["price"] or 0), job["machine_record"].get("price")
         # What does not move with the spot price.
@@ -89,7 +94,7 @@ class Budget:
         self._asked = moment
         launched = unix(record["launched_at"])
         try:
-            found = spot_prices(self._job, launched)
+            found = self._cloud.spot_prices(launched)
         except StoreError as error:
             note(f"spot price: {error}")
             return

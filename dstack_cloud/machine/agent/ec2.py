@@ -1,19 +1,24 @@
-"""Two calls of EC2 with the machine's own role: its end, and the price that it runs at.
+"""EC2, as a machine of its own asks it: its end, the price that it runs at, its notices.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+and .../rebalance-recommendations.html
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import time
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from .cloud import Cloud, Look, Notice
 from .credentials import CredentialSource
 from .errors import StoreError
+from .metadata import Metadata
 from .s3 import suffix
 from .sigv4 import encode_query, sign
 from .times import unix
@@ -24,6 +29,38 @@ _PRICE = re.compile(
     r"(?:(?!</item>).)*?<timestamp>([^<]+)</timestamp>",
     re.DOTALL,
 )
+
+_EVERY = 1.0
+# Two minutes are what AWS gives; after an early warning, too, it is better not to take longer.
+_NOTICE = 120.0
+# The clocks disagree, or the agent came late: then there is little time.
+_LATE = 30.0
+
+
+class Ec2(Cloud):
+    def end(self) -> None:
+        terminate(self._job)
+
+    def spot_prices(self, since: float) -> list[tuple[float, Decimal]]:
+        return spot_prices(self._job, since)
+
+    def looks(self) -> list[Look]:
+        metadata = Metadata()
+        early = "rebalance" in (self._job["retry"] or {"on": ()})["on"]
+
+        def look() -> Notice | None:
+            # It cannot be asked to wait.
+            time.sleep(_EVERY)
+            found = metadata.get("meta-data/spot/instance-action")
+            if found:
+                told = json.loads(found)
+                left = unix(told["time"]) - time.time()
+                return Notice(str(told["action"]), min(left, _NOTICE) if left > 0 else _LATE)
+            if early and metadata.get("meta-data/events/recommendations/rebalance"):
+                return Notice("rebalance", _NOTICE)
+            return None
+
+        return [look]
 
 
 def _call(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .beat import beat
-from .ec2 import terminate
+from .cloud import Cloud, own_machine
 from .errors import StoreError
 from .note import note
 from .paths import Paths, write
@@ -49,17 +49,17 @@ def shutting_down() -> bool:
     return found.stdout.strip() == b"stopping"
 
 
-def end_machine(job: Mapping[str, Any], paths: Paths) -> None:
-    """Terminate the machine, then power it off: either is enough. Does not return, except
-    on the local cloud, where the machine is the user's own."""
-    if job["cloud"] == "local":
+def end_machine(job: Mapping[str, Any], cloud: Cloud) -> None:
+    """Have the cloud end the machine, then power it off. Does not return, except where the machine
+    is the user's own."""
+    if not own_machine(job):
         return
-    for pause in (0.5, 1.0, 2.0):
+    for pause in cloud.pauses:
         try:
-            terminate(job)
+            cloud.end()
             break
         except StoreError as error:
-            note(f"terminate: {error}")
+            note(f"the machine's end: {error}")
             time.sleep(pause)
     while True:
         subprocess.run(["systemctl", "poweroff"], check=False)

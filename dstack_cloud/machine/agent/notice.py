@@ -1,67 +1,40 @@
-"""The cloud's word that it will take the machine back: watched, announced, acted upon.
-
-AWS: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
-and .../rebalance-recommendations.html
-"""
+"""The cloud's word that it will take the machine back: watched, announced, acted upon."""
 
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-from .metadata import Metadata
+from .cloud import Look, Notice
 from .note import note
 from .times import now, text, unix
 
-_EVERY = 1.0
-# Two minutes are what AWS gives; after an early warning, too, it is better not to take longer.
-_AWS = 120.0
-# The clocks disagree, or the agent came late: then there is little time.
-_LATE = 30.0
+# After a question that failed.
+_PAUSE = 1.0
 
 
-class Notice(NamedTuple):
-    """``action`` is terminate, stop, hibernate or rebalance; ``seconds`` are left from now."""
+class Watcher:
+    """Follows every place where a notice may be. Each new action is announced once, so that what
+    follows an early warning is, too."""
 
-    action: str
-    seconds: float
+    def __init__(self, looks: Sequence[Look], announce: Callable[[Notice], None]) -> None:
+        self._looks = looks
+        self._announce = announce
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
 
+    def start(
+        self, thread: Callable[[str, Callable[[], None]], object], over: threading.Event
+    ) -> None:
+        """A thread for each place: to ask one may take long."""
+        for number, look in enumerate(self._looks):
+            thread(f"notice-{number}", lambda look=look: self._follow(look, over))  # type: ignore[misc]
 
-def _aws(job: Mapping[str, Any]) -> Callable[[], Notice | None]:
-    metadata = Metadata()
-    early = "rebalance" in (job["retry"] or {"on": ()})["on"]
-
-    def look() -> Notice | None:
-        found = metadata.get("meta-data/spot/instance-action")
-        if found:
-            told = json.loads(found)
-            left = unix(told["time"]) - time.time()
-            return Notice(str(told["action"]), min(left, _AWS) if left > 0 else _LATE)
-        if early and metadata.get("meta-data/events/recommendations/rebalance"):
-            return Notice("rebalance", _AWS)
-        return None
-
-    return look
-
-
-# Another cloud's way to say it (GCP: `instance/preempted`) is one more entry here.
-SOURCES: dict[str, Callable[[Mapping[str, Any]], Callable[[], Notice | None]]] = {"aws": _aws}
-
-
-def watch(
-    job: Mapping[str, Any], over: threading.Event, announce: Callable[[Notice], None]
-) -> None:
-    """Ask every second; each new action is announced once, so that what follows an early warning
-    is, too."""
-    looks = [SOURCES[name](job) for name in job["notices"]]
-    known: str | None = None
-    failing = False
-    while looks and not over.wait(_EVERY):
-        for look in looks:
+    def _follow(self, look: Look, over: threading.Event) -> None:
+        failing = False
+        while not over.is_set():
             try:
                 found = look()
                 failing = False
@@ -69,10 +42,13 @@ def watch(
                 if not failing:
                     note(f"notice: {error!r}")
                 failing = True
+                over.wait(_PAUSE)
                 continue
-            if found is not None and found.action != known:
-                known = found.action
-                announce(found)
+            if found is not None:
+                with self._lock:
+                    if found.action not in self._known:
+                        self._known.add(found.action)
+                        self._announce(found)
 
 
 def as_status(notice: Notice) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Which store the job names."""
+"""Which store and which cloud the job names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from .cloud import Cloud
 from .store import FolderStore, Store
 
 
@@ -17,3 +18,16 @@ def open_store(job: Mapping[str, Any]) -> Store:
 
         return S3Store(url, job["store"]["region"], job["store"].get("endpoint"))
     return FolderStore(url)
+
+
+def open_cloud(job: Mapping[str, Any]) -> Cloud:
+    """The cloud that is asked for notices, prices and the machine's end."""
+    if job["asks"] == "aws":
+        from .ec2 import Ec2
+
+        return Ec2(job)
+    if job["asks"] == "gcp":
+        from .gce import Gce
+
+        return Gce(job)
+    return Cloud(job)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .cloud import own_machine
 from .control import Control
 from .engine import Engine
 from .errors import Failure, Interrupted
@@ -22,7 +23,7 @@ def wait_until_ready(
     engine: Engine, job: Mapping[str, Any], paths: Paths, control: Control
 ) -> None:
     """Raises Failure("setup"), or Interrupted."""
-    if job["cloud"] != "local":
+    if own_machine(job):
         _wait_for_provisioning(paths, control)
     end = time.monotonic() + ENGINE
     while not engine.alive():

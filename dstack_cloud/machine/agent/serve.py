@@ -17,6 +17,7 @@ from typing import Any
 
 from . import disk, machine
 from .budget import Budget
+from .cloud import Notice, own_machine
 from .container import run_container
 from .control import Control
 from .ending import Ending
@@ -26,9 +27,8 @@ from .fence import fenced
 from .finish import finish
 from .lease import ignore_signals, more_files
 from .note import note, note_error
-from .notice import Notice, as_status, left, working_time
-from .notice import watch as watch_notice
-from .open import open_store
+from .notice import Watcher, as_status, left, working_time
+from .open import open_cloud, open_store
 from .outcome import goes_on, of_failure, outcome
 from .paths import Paths, read_json, write_json
 from .progress import look as look_at_progress
@@ -45,8 +45,6 @@ from .unpack import fetch_code
 from .watch import Watch
 
 _CRASHES = 5
-# What a system gives the agent on its way down, less what the end's record takes.
-_SHUTDOWN = 90.0
 
 
 def serve(paths: Paths) -> int:
@@ -74,7 +72,7 @@ def serve(paths: Paths) -> int:
             if not attempt.give_up(error):
                 return 1
     machine.wait_for_followers(paths, 3.0)
-    machine.end_machine(job, paths)
+    machine.end_machine(job, open_cloud(job))
     return 0
 
 
@@ -84,6 +82,7 @@ class Attempt:
     def __init__(self, paths: Paths, job: Any) -> None:
         self.paths = paths
         self.job = job
+        self.cloud = open_cloud(job)
         acted = read_json(paths.cause) or {}
         self.control = Control(acted.get("cause"))
         self.store = open_store(job)
@@ -98,7 +97,7 @@ class Attempt:
     def run(self) -> None:
         if not os.path.exists(self.paths.started_at):
             write_json(self.paths.started_at, now())
-        if self.job["cloud"] != "local":
+        if own_machine(self.job):
             signal.signal(signal.SIGTERM, lambda *_: self._start("shutdown", self._on_terminate))
         ignore_signals()
         more_files()
@@ -116,11 +115,12 @@ class Attempt:
         if self.job["max_cost"] is not None:
             budget = Budget(
                 self.job,
+                self.cloud,
                 read_json(self.paths.started_at),
                 lambda: self.control.request("max_cost"),
             )
             self._start("budget", lambda: budget.run(over))
-        self._start("notice", lambda: watch_notice(self.job, over, self._on_notice))
+        Watcher(self.cloud.looks(), self._on_notice).start(self._start, over)
         result = read_json(self.paths.result)
         if result is None:
             result = self._result()
@@ -143,7 +143,7 @@ class Attempt:
 
     def _on_terminate(self) -> None:
         if machine.shutting_down():
-            self._hurry(_SHUTDOWN)
+            self._hurry(self.cloud.shutdown)
         else:
             # Only the agent was stopped: the container goes on, the next agent finds it.
             os._exit(143)
@@ -236,6 +236,8 @@ class Attempt:
             self._restore()
             if self.control.cause is not None:
                 raise Interrupted
+        if own_machine(self.job):
+            self.cloud.guard()
         return run_container(self.engine, self.job, self.paths)
 
     def _fetch_code(self) -> Callable[[], None]:
@@ -312,7 +314,7 @@ class Attempt:
 
     def _clean_up(self) -> None:
         """What a machine takes with it when it ends, and the user's own machine must not keep."""
-        if self.job["cloud"] != "local":
+        if own_machine(self.job):
             return
         try:
             self.engine.remove(self.job["container"]["name"])

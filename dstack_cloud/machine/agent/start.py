@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .beat import beat
+from .cloud import own_machine
 from .paths import Paths, read_json, write, write_json
 from .watch import admit
 
@@ -31,7 +32,7 @@ def start(paths: Paths) -> int:
         _accept(job, paths)
     if not os.path.exists(paths.end) and not _is_served(paths):
         _serve(job, paths)
-    if job["cloud"] != "local":
+    if own_machine(job):
         admit(job["user"], job["clients"])
     if job["rotate_host_key"] and not os.path.exists(paths.host_key):
         _rotate(paths)
@@ -77,7 +78,7 @@ def _serve(job: Mapping[str, Any], paths: Paths) -> None:
     # Memory that is not used goes back to the machine: it is the container's.
     lean = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, paths.program, "serve", "--root", paths.root]
-    if job["cloud"] == "local":
+    if not own_machine(job):
         # A supervisor of two lines: there may be no systemd, or none that is ours.
         loop = ["/bin/sh", "-c", 'until "$@"; do sleep 0.2; done', "dstack-agent", *command]
         with open(paths.output, "ab") as output:

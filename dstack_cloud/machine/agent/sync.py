@@ -12,6 +12,7 @@ from typing import Any
 from .artifacts import Place, files, place, wanted
 from .changes import Changes, raise_limit
 from .choose import FILES, Chooser, Chosen
+from .cloud import own_machine
 from .control import Control
 from .errors import Interrupted, StoreError
 from .fence import fenced
@@ -69,7 +70,7 @@ class Sync:
 
     def start(self, thread: Callable[[str, Callable[[], None]], threading.Thread]) -> None:
         """Begin, in threads of their own."""
-        if self._job["cloud"] != "local":
+        if own_machine(self._job):
             raise_limit()
         changes = Changes(self.chooser.places, self._paths.workflow, self.pending)
         self._changes = changes

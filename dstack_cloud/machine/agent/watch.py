@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .cloud import own_machine
 from .control import Control
 from .errors import StoreError
 from .fence import fenced
@@ -126,7 +127,7 @@ class Watch:
             self._control.request("fenced")
 
     def _clients(self) -> None:
-        if self._job["cloud"] == "local":
+        if not own_machine(self._job):
             return
         prefix = "runs/{}/clients/".format(self._job["run"])
         new = [each.key for each in self._store.list(prefix) if each.key not in self._seen]

@@ -46,6 +46,13 @@ class Web:
             self._local.connection = found
         return found
 
+    def close(self) -> None:
+        """Close this thread's connection; the next request opens another."""
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            self._local.connection = None
+
     def request(
         self,
         method: str,

@@ -107,7 +107,8 @@ def test_a_price_that_rose(
         artifacts=OUTPUT,
         price="0.02",
         max_cost="11",
-        ec2_endpoint=endpoint,
+        asks="aws",
+        endpoints={"ec2": endpoint},
         machine_record={
             "machine": "g4dn.xlarge",
             "zone": "us-east-1c",

@@ -91,7 +91,7 @@ def metadata(host: Host) -> Iterator[Service]:
 
 
 def began(host: Host, *commands: str, **changes: Any) -> Follower:
-    given = {"artifacts": [ArtifactSpec("output")], "notices": ["aws"], **changes}
+    given = {"artifacts": [ArtifactSpec("output")], "asks": "aws", **changes}
     host.start("mkdir output", *commands, **given)
     follower = host.follow()
     follower.until(lambda: b"training" in follower.log)
@@ -255,7 +255,7 @@ def test_an_agent_killed_after_the_notice_goes_on_saving(host: Host, metadata: S
 
 def test_a_notice_before_the_container_runs(host: Host, metadata: Service) -> None:
     metadata.announce(120)
-    host.start("echo training", DEAF, notices=["aws"], restore=True, attempt=2)
+    host.start("echo training", DEAF, asks="aws", restore=True, attempt=2)
     follower = host.follow()
     follower.rest()
     assert follower.end is not None

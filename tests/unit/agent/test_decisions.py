@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dstack_cloud.machine.agent import inotify, rclone
+from dstack_cloud.machine.agent.cloud import Notice
 from dstack_cloud.machine.agent.ending import shortened
-from dstack_cloud.machine.agent.notice import Notice, as_status, left, working_time
+from dstack_cloud.machine.agent.notice import as_status, left, working_time
 from dstack_cloud.machine.agent.pending import Pending
 from dstack_cloud.machine.agent.stored import Copy, Stored
 
