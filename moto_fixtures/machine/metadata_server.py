@@ -5,6 +5,7 @@ Which cloud's service a machine finds there is said by its spec.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from datetime import datetime
@@ -89,6 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
         )
         answer = self.server.answer(asked, str(self.client_address[0]))
         self.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, answer.ttl)
+        with contextlib.suppress(ConnectionError):
+            # Who waits for a change may have gone before it came.
+            self._send(answer)
+
+    do_PUT = do_POST = do_DELETE = do_GET
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -96,8 +104,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
-
-    do_PUT = do_POST = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Nothing: machines poll this service every few seconds."""

@@ -14,6 +14,8 @@ from .note import note
 from .paths import Paths, read_json, write_json
 from .times import unix, uptime
 
+_GLANCE = 1.0
+
 
 def shortened(grace: float, left: float) -> float:
     """The grace period where only so many seconds are left: what the container leaves must still be
@@ -61,27 +63,34 @@ class Ending:
         """Stop the container for ``cause``; returns early if a stronger one comes up."""
         known = self._acted
         if known.get("cause") != cause:
-            grace = float(self._job["grace"])
-            if self._control.until is not None:
-                grace = shortened(grace, self._control.until - time.monotonic())
             # A grace period that has begun is not prolonged by a further cause.
-            deadline = min(uptime() + grace, known.get("deadline", float("inf")))
+            deadline = min(self._grace_ends(), known.get("deadline", float("inf")))
             known = {"cause": cause, "deadline": deadline, "told": known.get("told", False)}
             self._note(known)
         if cause not in WITHOUT_GRACE:
             if not known["told"]:
                 self._signal("TERM")
                 self._note({**known, "told": True})
+            deadline = known["deadline"]
             while not self._control.container_ended and self._control.cause == cause:
-                rest = known["deadline"] - uptime()
+                # A second notice may leave less time than the first one did.
+                deadline = min(deadline, self._grace_ends())
+                rest = deadline - uptime()
                 if rest <= 0:
                     break
-                self._control.wait(rest, cause)
+                self._control.wait(min(rest, _GLANCE), cause)
             if self._control.container_ended or self._control.cause != cause:
                 return
         while not self._control.container_ended:
             self._signal("KILL")
             self._control.wait(5.0, self._control.cause)
+
+    def _grace_ends(self) -> float:
+        """When a grace period that begins now would end, by the uptime."""
+        grace = float(self._job["grace"])
+        if self._control.until is not None:
+            grace = shortened(grace, self._control.until - time.monotonic())
+        return uptime() + grace
 
     def _note(self, acted: dict[str, Any]) -> None:
         """Remember what is being done, beyond this process where the disk has room."""

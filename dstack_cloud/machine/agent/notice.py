@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .cloud import Look, Notice
 from .note import note
-from .times import now, text, unix
+from .times import text, unix
 
 # After a question that failed.
 _PAUSE = 1.0
@@ -53,7 +53,8 @@ class Watcher:
 
 def as_status(notice: Notice) -> dict[str, str]:
     """The notice for status.json, by this machine's own clock."""
-    return {"at": now(), "action": notice.action, "by": text(time.time() + notice.seconds)}
+    moment = time.time()
+    return {"at": text(moment), "action": notice.action, "by": text(moment + notice.seconds)}
 
 
 def left(notice: Mapping[str, str]) -> float:

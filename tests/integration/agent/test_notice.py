@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.google_machine import Google
 
 from dstack_cloud.machine.job import ArtifactSpec, Retry, Status
 from dstack_cloud.units import parse_time
@@ -36,6 +37,7 @@ DEAF = "trap '' TERM; echo training; while true; do sleep 0.2; done"
 class Service:
     """An instance metadata service of version 2 that knows only what a test puts into it."""
 
+    name = "aws"
     texts: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: int = 0
@@ -78,6 +80,18 @@ class Service:
         return Handler
 
 
+@pytest.fixture(params=["aws", "gcp"])
+def cloud(request: pytest.FixtureRequest, host: Host) -> Iterator[Service | Google]:
+    """The metadata of a machine of each cloud in turn."""
+    if request.param == "aws":
+        yield request.getfixturevalue("metadata")
+        return
+    service = Google()
+    host.environment.update(service.environment)
+    yield service
+    service.close()
+
+
 @pytest.fixture
 def metadata(host: Host) -> Iterator[Service]:
     service = Service()
@@ -104,9 +118,9 @@ def noticed(follower: Follower) -> dict[str, Any]:
     return found
 
 
-def test_a_notice_is_told_and_everything_saved(host: Host, metadata: Service) -> None:
-    follower = began(host, "echo early > output/early", SAVES)
-    metadata.announce(120)
+def test_a_notice_is_told_and_everything_saved(host: Host, cloud: Service | Google) -> None:
+    follower = began(host, "echo early > output/early", SAVES, asks=cloud.name)
+    cloud.announce(120)
     told = noticed(follower)
     assert told["action"] == "terminate"
     left = (parse_time(told["by"]) - parse_time(told["at"])).total_seconds()
@@ -253,9 +267,9 @@ def test_an_agent_killed_after_the_notice_goes_on_saving(host: Host, metadata: S
     assert follower.end["reason"] == "interrupted"
 
 
-def test_a_notice_before_the_container_runs(host: Host, metadata: Service) -> None:
-    metadata.announce(120)
-    host.start("echo training", DEAF, asks="aws", restore=True, attempt=2)
+def test_a_notice_before_the_container_runs(host: Host, cloud: Service | Google) -> None:
+    cloud.announce(120)
+    host.start("echo training", DEAF, asks=cloud.name, restore=True, attempt=2)
     follower = host.follow()
     follower.rest()
     assert follower.end is not None
