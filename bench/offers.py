@@ -1,7 +1,7 @@
-"""How long the best 20 offers of the whole bundled AWS catalog take, and the matching alone.
+"""How long the best 20 offers of both clouds' bundled catalogs take, and the matching alone.
 
-Cold is a fresh process whose catalog is in the cache: the file that the first command of all
-makes of the bundled snapshot, which is timed apart. No configuration, no credentials.
+Cold is a fresh process whose catalogs are in the cache: the files that the first command of all
+makes of the bundled snapshots, which is timed apart. No configuration, no credentials.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ begin = time.perf_counter()
 plan = match(request, catalogs, limit=20)
 took = time.perf_counter() - begin
 assert plan.offers
+assert {catalog.cloud for catalog in catalogs} == {"aws", "gcp"}
 print(took * 1000)
 """
 _MATCHED = {"--gpu A100:8": ["A100:8", "", ""], "--cpu 8 --memory 32GB": ["", "8", "32GB"]}
@@ -61,11 +62,11 @@ def measure() -> list[Row]:
     for name in _REQUESTS:
         what = f"offers {name}, cold"
         rows += [
-            row(what, took[name], "ms", against=parts, peer=took["typer"], most=200),
+            row(what, took[name], "ms", against=parts, peer=took["typer"], most=250),
             row("  processor time of it", took[f"busy {name}"], "ms"),
-            row("  the matching in it", took[f"match {name}"], "ms", most=5),
+            row("  the matching in it", took[f"match {name}"], "ms", most=10),
         ]
-    return [*rows, row("offers, the very first (makes the catalog's cache)", first, "ms")]
+    return [*rows, row("offers, the very first (makes the catalogs' caches)", first, "ms")]
 
 
 def _matching(words: list[str], env: Mapping[str, str]) -> float:

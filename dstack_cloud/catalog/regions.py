@@ -34,8 +34,10 @@ def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]])
         if name not in known:
             close = nearest(name, sorted(known))
             guess = f"; did you mean {', '.join(close)}?" if close else ""
-            raise InputError(
-                f"{cloud} has no region '{name}'{guess}",
-                f"correct --region, the setting {cloud}.regions or AWS_DEFAULT_REGION; a region "
-                "that is newer than the installed botocore is known after: pip install -U botocore",
+            newer = (
+                "correct --region, the setting aws.regions or AWS_DEFAULT_REGION; a region that is "
+                "newer than the installed botocore is known after: pip install -U botocore"
+                if cloud == "aws"
+                else f"correct --region or the setting {cloud}.regions"
             )
+            raise InputError(f"{cloud} has no region '{name}'{guess}", newer)
