@@ -14,11 +14,12 @@ from dstack_cloud.cli import options, render
 from dstack_cloud.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
     from dstack_cloud.lifecycle.conclude import Outcome
+    from dstack_cloud.lifecycle.dependencies import Dependency
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
     from dstack_cloud.resources import ResourceRequest
@@ -68,6 +69,9 @@ def run(
             "--deadline", help="Be done by then, as cheaply as that allows, counted from now: 36h."
         ),
     ] = None,
+    with_deps: Annotated[
+        bool, typer.Option("--with-deps", help="Run what 'deps' lacks first.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
     """Run a workflow on a machine of its own, and end the machine."""
@@ -86,6 +90,14 @@ def run(
     workflows = load_workflows(Path.cwd())
     chosen = workflows.get(workflow)
     chosen.require_runnable()
+    deps: Mapping[str, tuple[Dependency, ...]] = {}
+    if chosen.dependencies:
+        from dstack_cloud.cli.dependencies import found_on
+
+        # Where they are, the machine must be: another cloud's would have no way to them.
+        first = {"dry_run": dry_run, "yes": yes, "region": region}
+        deps = found_on(config, clouds, workflows, workflow, first if with_deps else None)
+        clouds = list(deps)
     request = overridden(
         chosen.request, cpu, memory, gpu, disk, interruptible, max_price, clouds, region
     )
@@ -132,7 +144,9 @@ def run(
     _confirm(yes)
 
     stored = code() if code else store_code(tools.store, workflows.root)
-    outcome = _carry_out(config, tools, stored, chosen, request, plan, args or [], limits, detach)
+    outcome = _carry_out(
+        config, tools, stored, chosen, request, plan, args or [], limits, detach, deps
+    )
     return conclude(outcome, as_json)
 
 
@@ -168,6 +182,7 @@ def _carry_out(
     args: list[str],
     limits: Limits,
     detach: bool,
+    deps: Mapping[str, Sequence[Dependency]],
 ) -> Outcome:
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.lifecycle import driver
@@ -184,6 +199,7 @@ def _carry_out(
         ),
         request=request,
         artifacts=workflow.artifacts,
+        deps=deps.get(tools.cloud.name, ()),
         grace=workflow.grace,
         max_duration=limits.max_duration,
         retry=workflow.retry or default(bool(request.interruptible) or limits.terms is not None),

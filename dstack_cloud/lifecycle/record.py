@@ -24,6 +24,7 @@ from dstack_cloud.units import parse_time
 class RunRecord:
     """One submission. ``code`` is the key of the code archive in the store, None without code.
 
+    ``deps`` are `dependencies.Dependency`, JSON-ready: runs that another attempt brings in, too.
     ``max_cost`` is USD for all attempts together; ``on_demand_after`` the seconds of looking for a
     spot machine after which one on demand will do (None: never); ``wait`` how many seconds to go on
     looking where nothing is to be had. ``deadline`` is the moment by which the work must be done,
@@ -39,6 +40,7 @@ class RunRecord:
     request: ResourceRequest
     container: ContainerSpec
     artifacts: tuple[Mapping[str, Any], ...] = ()
+    deps: tuple[Mapping[str, Any], ...] = ()
     code: str | None = None
     secrets: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ def record_from_json(data: Mapping[str, Any]) -> RunRecord:
             "request": request_from_json(data["request"]),
             "container": ContainerSpec(**container),
             "artifacts": tuple(data["artifacts"]),
+            "deps": tuple(data.get("deps", ())),
             "secrets": tuple(data["secrets"]),
             "max_cost": Decimal(limit) if limit is not None else None,
             "private": tuple(data.get("private", ())),

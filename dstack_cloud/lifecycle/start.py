@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from secrets import token_urlsafe
 
@@ -14,7 +15,7 @@ from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.bundle import agent_bundle
-from dstack_cloud.machine.job import ArtifactSpec, Job, Retry, StoreAccess, Timers
+from dstack_cloud.machine.job import ArtifactSpec, DependencySpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
 from dstack_cloud.spec import TOKEN
 from dstack_cloud.ssh.base import AgentHome, Session
@@ -94,10 +95,12 @@ def job(
             },
             secrets=tuple(secrets),
             stop_timeout=record.grace,
+            read_only=_brought(record),
             same_ports=home.own_machine,
         ),
         code=record.code,
         artifacts=[ArtifactSpec(**artifact) for artifact in record.artifacts],
+        deps=[DependencySpec(**one) for one in record.deps],
         working_dir=record.container.working_dir,
         secrets=secrets,
         max_duration=record.max_duration,
@@ -122,6 +125,15 @@ def container_name(home: AgentHome, run: str, attempt: int, machine: Machine) ->
     A machine of one's own has this container only; on the caller's own there may be others.
     """
     return f"dstack-{run}-{attempt}" if home.own_machine else f"dstack-{machine.id}"
+
+
+def _brought(record: RunRecord) -> dict[str, str]:
+    """Folder on the machine -> its place in the container, of what dependencies bring."""
+    return {
+        f"{{root}}/deps/{number}/{path}": posixpath.join(record.container.working_dir, path)
+        for number, one in enumerate(record.deps)
+        for path in one["paths"]
+    }
 
 
 def _retry(record: RunRecord, attempt: int) -> Retry | None:

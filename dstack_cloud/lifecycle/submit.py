@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from dstack_cloud.lifecycle.dependencies import Dependency
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.resources import ResourceRequest
@@ -30,6 +31,7 @@ class Submission:
     container: Callable[[str], ContainerSpec]
     request: ResourceRequest
     artifacts: Sequence[ArtifactSpec]
+    deps: Sequence[Dependency]
     grace: int
     max_duration: int | None
     max_cost: Decimal | None
@@ -61,6 +63,7 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
             request=submission.request,
             container=replace(submission.container(name), environment=container),
             artifacts=tuple(vars(artifact) for artifact in submission.artifacts),
+            deps=tuple(vars(one) for one in submission.deps),
             code=submission.code,
             secrets=submission.secrets,
             private=tuple(sorted(submission.private)),

@@ -44,6 +44,16 @@ class ArtifactSpec:
 
 
 @dataclass(frozen=True)
+class DependencySpec:
+    """What ``artifacts/<source>/`` has below ``paths`` comes to ``{root}/deps/<number>``, by the
+    order of the job's ``deps``, before the container starts; ``name`` is for words."""
+
+    name: str
+    source: str
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Timers:
     """Seconds: an agent's heartbeat older than ``heartbeat`` ends the machine; a pull without
     any progress for ``pull_stall`` fails the run."""
@@ -88,6 +98,7 @@ class Job:
     pull: bool = True
     code: str | None = None
     artifacts: Sequence[ArtifactSpec] = ()
+    deps: Sequence[DependencySpec] = ()
     working_dir: str = "/workflow"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_duration: int | None = None
@@ -128,6 +139,7 @@ class Job:
             },
             "code": self.code,
             "artifacts": [{"path": a.path, "mount": a.mount} for a in self.artifacts],
+            "deps": [{**vars(one), "paths": list(one.paths)} for one in self.deps],
             "working_dir": self.working_dir,
             "secrets": dict(self.secrets),
             "max_duration": self.max_duration,

@@ -35,6 +35,7 @@ def run_argv(
     memory: int | None = None,
     stop_timeout: int | None = None,
     same_ports: bool = True,
+    read_only: Mapping[str, str] | None = None,
 ) -> list[str]:
     """``docker run --detach …`` for ``spec``.
 
@@ -43,7 +44,8 @@ def run_argv(
     env file, carries values of several lines. ``memory`` is the container's limit in bytes, None
     for none; ``stop_timeout`` seconds is the time a stopping engine leaves the container.
     ``same_ports`` opens the container's ports under their own numbers on the machine; otherwise the
-    engine picks free ones.
+    engine picks free ones. ``read_only`` are folders of the machine and their places in the
+    container, which cannot change them.
     """
     argv = ["docker", "run", "--detach", "--name", name]
     # The pull is the agent's, with progress and a typed failure; here it would be silent.
@@ -57,6 +59,8 @@ def run_argv(
     argv += ["--log-opt", "compress=false", "--network", "bridge"]
     argv += ["--volume", f"{{root}}/workflow:{mount_target(spec.working_dir)}"]
     argv += ["--volume", f"{{root}}/progress:{PurePosixPath(PROGRESS_FILE).parent}"]
+    for folder, target in (read_only or {}).items():
+        argv += ["--volume", f"{folder}:{target}:ro"]
     argv += ["--workdir", spec.working_dir]
     if spec.shm_size is not None:
         argv += ["--shm-size", f"{spec.shm_size}b"]

@@ -29,22 +29,6 @@ from dstack_cloud.yaml_lines import Node
 
 DEFAULT_GRACE = 30
 
-# Keys that are read and checked, but that nothing keeps yet. To run a workflow that relies on one
-# would break what its file promises.
-_NOT_KEPT = {
-    "deps": "artifacts of other runs are not brought in yet",
-}
-
-
-@dataclass(frozen=True)
-class NotKept:
-    """A key of the workflow that is not enforced by this version, and what that means."""
-
-    key: str
-    line: int
-    column: int
-    message: str
-
 
 @dataclass(frozen=True)
 class Workflow:
@@ -73,6 +57,14 @@ class Workflow:
     @property
     def artifacts(self) -> tuple[ArtifactSpec, ...]:
         return tuple(ArtifactSpec(a.path, bool(a.mount)) for a in self.common.artifacts or ())
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """Whose artifacts to bring in, in the file's order: a workflow's name, or ``:TAG``."""
+        return tuple(
+            one.workflow if one.workflow is not None else f":{one.tag}"
+            for one in self.common.deps or ()
+        )
 
     @property
     def grace(self) -> int:
@@ -132,34 +124,18 @@ class Workflow:
         found = (name for name in self.variables if name.startswith("secrets."))
         return tuple(sorted(name.removeprefix("secrets.") for name in found))
 
-    def not_kept(self) -> list[NotKept]:
-        """The keys whose promise this version cannot keep: such a workflow must not run."""
-        found = [
-            self._not_kept(key, message)
-            for key, message in _NOT_KEPT.items()
-            if getattr(self.common, key)
-        ]
-        return sorted(found, key=lambda one: (one.line, one.column))
-
     def error_at(self, key: str, message: str, hint: str | None = None) -> InputError:
         """An error at one of the workflow's keys, for what shows only when a plan is made.
 
-        ``key`` may be a path with dots: ``resources.gpu.name``.
+        ``key`` may be a path with dots: ``resources.gpu.name``, ``deps.0``.
         """
-        return self._error(message, tuple(key.split(".")), hint=hint)
-
-    def _not_kept(self, key: str, message: str) -> NotKept:
-        line, column = self.node.where_key((key,))
-        return NotKept(key, line, column, message)
+        path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        return self._error(message, path, hint=hint)
 
     def require_runnable(self) -> None:
         """InputError with every reason why this version cannot run the workflow."""
         self._require_provider()
         problems = [
-            self._error(f"'{one.key}' cannot be used yet: {one.message}", (one.key,), key=True)
-            for one in self.not_kept()
-        ]
-        problems += [
             self._error(
                 f"secrets cannot be used yet, as '{variable.name}' does",
                 ("environment", *variable.path),

@@ -52,10 +52,10 @@ def environment(job: Mapping[str, Any]) -> dict[str, str]:
     return given
 
 
-def remote(job: Mapping[str, Any]) -> str:
-    """Where the run's artifacts are, as rclone names it."""
+def remote(job: Mapping[str, Any], source: str | None = None) -> str:
+    """Where the run's artifacts are (or those of ``source``), as rclone names it."""
     bucket, _, prefix = job["store"]["url"][len("s3://") :].partition("/")
-    parts = [bucket, prefix.strip("/"), "artifacts", job["run"]]
+    parts = [bucket, prefix.strip("/"), "artifacts", source or job["run"]]
     return "{}:{}".format(_NAME, "/".join(part for part in parts if part))
 
 
@@ -72,10 +72,13 @@ def up_argv(job: Mapping[str, Any], base: str, listing: str) -> list[str]:
     ]
 
 
-def down_argv(job: Mapping[str, Any], base: str, listing: str) -> list[str]:
+def down_argv(
+    job: Mapping[str, Any], base: str, listing: str, source: str | None = None
+) -> list[str]:
     """Bring back the objects that ``listing`` names; each is held against its checksum."""
     return [
-        *("rclone", "copy", remote(job), base, "--files-from-raw", listing, "--no-traverse"),
+        *("rclone", "copy", remote(job, source), base, "--files-from-raw", listing),
+        "--no-traverse",
         *("--transfers", "8", "--checkers", "16", "--buffer-size", "4M"),
         *_TOLD,
     ]

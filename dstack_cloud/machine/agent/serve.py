@@ -20,6 +20,7 @@ from .budget import Budget
 from .cloud import Notice, own_machine
 from .container import run_container
 from .control import Control
+from .deps import bring
 from .ending import Ending
 from .engine import Engine, EngineError
 from .errors import Failure, Interrupted, StoreError
@@ -233,6 +234,7 @@ class Attempt:
             )
             self._tell_image(time.monotonic() - begun)
             code()
+            self._bring_dependencies()
             self._restore()
             if self.control.cause is not None:
                 raise Interrupted
@@ -258,6 +260,15 @@ class Attempt:
                 raise problem[0]
 
         return wait
+
+    def _bring_dependencies(self) -> None:
+        if self.job["deps"]:
+            self.status.phase("dependencies")
+
+        def report(size: int) -> None:
+            self.status.phase("dependencies", bytes=size)
+
+        bring(self.store, self.job, self.paths, self.control, report)
 
     def _restore(self) -> None:
         def report(size: int) -> None:

@@ -92,29 +92,6 @@ def test_arguments_are_used_anywhere(train, key):
     assert train(f"before_run: [b]\nfile: x.py\n{key}").container("train-1", ["x y"])
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "deps: [prepare]",
-    ],
-)
-def test_promises_that_are_not_kept_yet_stop_the_run(train, key):
-    workflow = train(f"commands: [a]\n{key}")
-    (found,) = workflow.not_kept()
-    assert (found.key, found.line, found.column) == (key.partition(":")[0], 6, 5)
-    with pytest.raises(InputError) as caught:
-        workflow.require_runnable()
-    assert str(caught.value) == (
-        f".dstack/workflows.yaml:6:5: '{found.key}' cannot be used yet: {found.message}"
-    )
-
-
-def test_all_that_is_not_kept_is_told(train):
-    with pytest.raises(InputError) as caught:
-        train("deps: [a]\nenvironment: {TOKEN: '${{ secrets.T }}'}").require_runnable()
-    assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["5", "6"]
-
-
 def test_secrets_cannot_be_used_yet(train):
     workflow = train("environment:\n  A: 1\n  TOKEN: x${{ secrets.TOKEN }}")
     with pytest.raises(InputError) as caught:
@@ -133,5 +110,4 @@ def test_a_providers_ports_and_the_workflows_own(train):
 
 def test_limits_are_kept(train):
     workflow = train("max_duration: 1h\nmax_price: 1.5\ngrace: 5s")
-    assert workflow.not_kept() == []
     assert str(workflow.request.max_price) == str(workflow.max_price) == "1.5"

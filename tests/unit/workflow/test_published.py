@@ -30,7 +30,6 @@ def test_the_published_example(write):
     assert train.artifacts == (ArtifactSpec("output", mount=False),)
     assert (train.grace, train.max_duration, train.max_price) == (30, None, None)
     assert train.secrets == ()
-    assert train.not_kept() == []
     script = (
         "trap 'exit 143' TERM\nset -e\nmkdir -p output\necho 'Hello, world!' > output/hello.txt"
     )

@@ -1,0 +1,89 @@
+"""From what a workflow depends on to the files that its container gets: asks the store."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dstack_cloud.errors import NotFoundError
+from dstack_cloud.nearest import did_you_mean
+from dstack_cloud.spec import WORKING_DIR
+from dstack_cloud.state import runs, tags
+from dstack_cloud.state.runs import RunState
+from dstack_cloud.storage.base import Store
+from dstack_cloud.workflow.dependencies import require_apart
+from dstack_cloud.workflow.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """``name`` as the workflow has it; ``source`` is where the files are below ``artifacts/``;
+    ``paths`` are the artifacts there, relative to the working directory."""
+
+    name: str
+    source: str
+    paths: tuple[str, ...]
+
+
+def latest_run(store: Store, workflow: str) -> str | None:
+    """A workflow's latest successful run, by its number."""
+    done = runs.listing(store, [RunState.DONE])
+    found = [row for row in done if row.workflow == workflow]
+    return max(found, key=lambda row: row.number).run if found else None
+
+
+def resolve(store: Store, workflow: Workflow, known: Sequence[str]) -> tuple[Dependency, ...]:
+    """What the workflow's dependencies are at this moment. ``known`` are the file's workflows.
+
+    NotFoundError, at the place in the file, for one that has nothing to bring, with the command
+    that makes it; InputError where two would lie at the same place.
+    """
+    found = tuple(
+        _resolved(store, workflow, index, name, known)
+        for index, name in enumerate(workflow.dependencies)
+    )
+    require_apart(workflow, [(one.name, one.paths) for one in found])
+    return found
+
+
+def _resolved(
+    store: Store, workflow: Workflow, index: int, name: str, known: Sequence[str]
+) -> Dependency:
+    if name.startswith(":"):
+        tag = tags.find(store, name[1:])
+        if tag is None:
+            guess = did_you_mean(name[1:], tags.names(store))
+            hint = f"dstack-cloud tags add {name[1:]} RUN makes it"
+            raise _missing(workflow, index, f"there is no tag '{name[1:]}'{guess}", hint)
+        return Dependency(name, tag.source, tag.paths)
+    run = latest_run(store, name)
+    if run is None:
+        guess = "" if name in known else did_you_mean(name, known)
+        raise _missing(
+            workflow,
+            index,
+            f"no run of '{name}' has been successful{guess}",
+            f"dstack-cloud run {name} makes one; run --with-deps does that first",
+        )
+    record = runs.read_run(store, run)
+    paths = tuple(stored_path(record, str(one["path"])) for one in record["artifacts"])
+    if not paths:
+        hint = f"give '{name}' artifacts, or leave out the dependency"
+        raise _missing(workflow, index, f"'{name}' keeps no artifacts", hint)
+    return Dependency(name, run, paths)
+
+
+def stored_path(record: dict[str, Any], path: str) -> str:
+    """Where an artifact of a run is below ``artifacts/<run>/``: relative to the run's working
+    directory, or to the folder that is mounted where it lies outside of that."""
+    working_dir = posixpath.normpath(record["container"]["working_dir"])
+    absolute = posixpath.normpath(posixpath.join(working_dir, path))
+    below = posixpath.relpath(absolute, working_dir)
+    return posixpath.relpath(absolute, WORKING_DIR) if below.startswith("..") else below
+
+
+def _missing(workflow: Workflow, index: int, message: str, hint: str) -> NotFoundError:
+    place = workflow.error_at(f"deps.{index}", message)
+    return NotFoundError(message, hint, file=place.file, line=place.line, column=place.column)
