@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 MODULES = {
     name: f"dstack_cloud_providers.{name}"
-    for name in ("bash", "docker", "lab", "notebook", "python", "torchrun")
+    for name in ("bash", "code", "docker", "lab", "notebook", "python", "torchrun")
 }
 # Names that published workflow files use. A file may hold such a workflow; it cannot run yet.
-PLANNED = ("code", "tensorboard")
+PLANNED = ("tensorboard",)
 FOLDER = ".dstack/providers"
 ENTRY_POINTS = "dstack_cloud.providers"
 

@@ -12,6 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from support.emulated import Emulator, Project, wait_until
+from support.follower import Client
+from support.served import page_of, serve
 
 WORKFLOW = """
     workflows:
@@ -198,7 +200,8 @@ def test_through_a_jump_host(
     emulator: Emulator, through: Project, jump_host: JumpHost, ec2: Any
 ) -> None:
     jump_host.known()
-    started = through.cli("run", "endless", "-y", "-d")
+    serve(through, "dstackai/miniconda:3.10")
+    started = through.cli("run", "served", "-y", "-d")
     assert started.returncode == 0, started.stderr
     run = started.stdout.strip()
     assert rules(ec2) >= ranges(ec2)
@@ -209,8 +212,9 @@ def test_through_a_jump_host(
     accepted = through.cli("ssh", run, "--", "sudo journalctl --unit ssh | grep Accepted").stdout
     assert accepted.count(" from ") >= 2
     assert accepted.count(f" from {jump_host.address} ") == accepted.count(" from ")
-    wait_until("its first line", lambda: "begun\n" in through.cli("logs", run).stdout)
-    assert through.cli("stop", run, "--abort").returncode == 0
+    with Client(through, "attach", run) as client:
+        assert page_of(client).get() == b"the page of " + run.encode()
+        assert through.cli("stop", run, "--abort").returncode == 0
     assert [row["id"] for row in emulator.machines()] == [jump_host.id]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import urllib.error
@@ -12,32 +13,11 @@ from pathlib import Path
 import pytest
 from support.emulated import Emulator, Project, wait_until
 from support.follower import Client, connections, cut
-from support.served import LARGE, PROVIDER, SERVER, Page, page_in
+from support.served import LARGE, page_of, serve
 
 from moto_fixtures.machine import images
 
-WORKFLOW = """
-    workflows:
-      - name: served
-        provider: served
-        image: {image}
-"""
 ARGUMENTS = ["two words", "it's", '"', "$HOME `id`", "", "a\nb", "ünï→✓", "\\", "*", "-n", "${{"]
-
-
-def serve(project: Project, image: str) -> None:
-    project.workflows(WORKFLOW.format(image=image))
-    own = project.folder / ".dstack" / "providers"
-    own.mkdir()
-    (own / "served.py").write_text(PROVIDER)
-    (project.folder / "server.py").write_text(SERVER)
-
-
-def page_of(client: Client) -> Page:
-    client.until("the page's address is told", lambda: page_in(client.err))
-    page = page_in(client.err)
-    assert page is not None
-    return page
 
 
 def holds(folder: Path, text: str) -> list[Path]:
@@ -92,10 +72,12 @@ def test_through_ssh(emulator: Emulator, project: Project) -> None:
     serve(project, "dstackai/miniconda:3.10-cuda-11.1")
     with Client(project, "run", "served", "-y") as client:
         page = page_of(client)
-        told = client.err.decode().partition("─ served-1 ─")[2].splitlines()
+        # Others that use this cloud may have run one of the name before.
+        _, run, rest = re.split(r"─ (served-[0-9]+) ─", client.err.decode())
+        told, body = rest.splitlines(), b"the page of " + run.encode()
         assert [line.split()[:3] for line in told[1:]] == [["✓", "port", "8000"]]
         assert (page.port, page.more) == (8000, "")
-        assert page.get() == b"the page of served-1"
+        assert page.get() == body
         assert page.get("/large") == LARGE
         with page.upgraded() as pipe:
             pipe.sendall(b"hello")
@@ -106,16 +88,16 @@ def test_through_ssh(emulator: Emulator, project: Project) -> None:
             for port in connections(client.process.pid, address):
                 cut(address, port)
             assert pipe.recv(100) == b""
-        assert page.get() == b"the page of served-1"
+        assert page.get() == body
         # The machine's own address has nothing at that port.
         with pytest.raises(OSError):
             socket.create_connection((address, 8000), timeout=5)
-        with Client(project, "attach", "served-1") as other:
+        with Client(project, "attach", run) as other:
             same = page_of(other)
             assert same.port != page.port
             assert same.url.replace(str(same.port), "8000") == page.url
             client.process.send_signal(signal.SIGINT)
             assert client.wait() == 130
-            assert same.get("/end") == b"the page of served-1"
+            assert same.get("/end") == body
             assert other.wait() == 0
     wait_until("the machine is gone", lambda: emulator.machines() == [])

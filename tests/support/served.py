@@ -10,6 +10,15 @@ import socket
 import urllib.request
 from urllib.parse import urlsplit
 
+from support.emulated import Project
+from support.follower import Client
+
+WORKFLOW = """
+    workflows:
+      - name: served
+        provider: served
+        image: {image}
+"""
 PROVIDER = """\
 from pydantic import BaseModel
 
@@ -103,7 +112,18 @@ class Page:
         return pipe
 
 
-def page_in(stderr: bytes) -> Page | None:
-    """The page that a client has told so far."""
-    found = list(_ADDRESS.finditer(stderr.decode()))
-    return Page(found[-1]) if found else None
+def serve(project: Project, image: str) -> None:
+    """The repository with the workflow ``served``, on an image with Python."""
+    project.workflows(WORKFLOW.format(image=image))
+    own = project.folder / ".dstack" / "providers"
+    own.mkdir()
+    (own / "served.py").write_text(PROVIDER)
+    (project.folder / "server.py").write_text(SERVER)
+
+
+def page_of(client: Client) -> Page:
+    """The page that a client tells, once it does."""
+    client.until("the page's address is told", lambda: _ADDRESS.search(client.err.decode()))
+    told = _ADDRESS.search(client.err.decode())
+    assert told is not None
+    return Page(told)

@@ -98,7 +98,7 @@ def test_a_planned_provider_stops_only_who_runs_it(write):
     root = write("""\
         workflows:
           - {name: train, provider: docker, image: ubuntu}
-          - {name: ide, provider: code, whatever: it takes, resources: {gpu: 1}}
+          - {name: ide, provider: tensorboard, whatever: it takes, resources: {gpu: 1}}
         """)
     found = load_workflows(root)
     assert found.get("train").container("train-1").image == "ubuntu"
@@ -107,7 +107,7 @@ def test_a_planned_provider_stops_only_who_runs_it(write):
     with pytest.raises(InputError) as caught:
         ide.container("ide-1")
     assert str(caught.value) == (
-        ".dstack/workflows.yaml:3:27: workflow 'ide' needs the provider 'code', "
+        ".dstack/workflows.yaml:3:27: workflow 'ide' needs the provider 'tensorboard', "
         "which this version does not have"
     )
-    assert caught.value.hint == "providers: bash, docker, lab, notebook, python, torchrun"
+    assert caught.value.hint == "providers: bash, code, docker, lab, notebook, python, torchrun"
