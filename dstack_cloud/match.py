@@ -118,6 +118,10 @@ def match(
     Raises InputError for a GPU or a region that no catalog knows.
     """
     wanted = wanted_of(request, catalogs)
+    if request.regions:
+        # A region belongs to one cloud: the others have nothing to say to the request.
+        named = set(request.regions)
+        catalogs = [one for one in catalogs if named.intersection(one.regions())]
     # The key orders whole offers of several clouds like each catalog orders its own.
     found = merge(*(catalog.offers(wanted) for catalog in catalogs), key=_order)
     fitting = (offer for offer in found if forbids(offer.machine, offer.region, offer.spot) is None)

@@ -30,8 +30,7 @@ def update(
 
     config = configuration.load()
     opened = open_catalogs(planned_over(config, cloud) or ["aws"], config.accounts)
-    for one in opened:
-        refresh_regions(one, config, region or ())
+    refresh_all(opened, config, region or ())
     if as_json:
         render.print_json(_as_json(opened))
 
@@ -58,6 +57,19 @@ def show(as_json: options.Json = False) -> None:
         for age in one.ages()
     ]
     render.print_table(("cloud", "region", "prices of", ""), rows)
+
+
+def refresh_all(opened: Sequence[Catalog], config: Config, regions: Sequence[str]) -> None:
+    """`refresh_regions` of several catalogs: where regions are named, each cloud gets its own.
+
+    A single cloud gets them all, to say which it does not know.
+    """
+    from dstack_cloud.catalog.regions import known_in
+
+    for one in opened:
+        named = regions if len(opened) == 1 else known_in(one.cloud, regions)
+        if named or not regions:
+            refresh_regions(one, config, named)
 
 
 def refresh_regions(opened: Catalog, config: Config, regions: Sequence[str]) -> None:

@@ -65,9 +65,15 @@ def offers(
     from dstack_cloud.match import match
 
     config = _config()
-    catalogs = open_catalogs(planned_over(config, cloud), config.accounts if config else None)
+    clouds = planned_over(config, cloud)
+    catalogs = open_catalogs(clouds, config.accounts if config else None)
     if refresh:
-        _refresh(catalogs, config, region or [])
+        from dstack_cloud import config as configuration
+        from dstack_cloud.cli.catalog import refresh_all
+
+        # Without a configuration nothing says that there is an account on any but AWS.
+        fresh = [one for one in catalogs if one.cloud in (clouds or ["aws"])]
+        refresh_all(fresh, config or configuration.load(), region or [])
     plan = match(request, catalogs, limit=limit)
     if not plan.offers:
         plan.launchable()  # Raises, with the nearest.
@@ -113,14 +119,6 @@ def _config() -> Config | None:
     from dstack_cloud import config
 
     return config.load() if config.config_file().exists() else None
-
-
-def _refresh(catalogs: list[Catalog], config: Config | None, regions: list[str]) -> None:
-    from dstack_cloud import config as configuration
-    from dstack_cloud.cli.catalog import refresh_regions
-
-    for catalog in catalogs:
-        refresh_regions(catalog, config or configuration.load(), regions)
 
 
 def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:

@@ -124,6 +124,9 @@ def test_todays_prices_win_over_the_bundled_ones(environ) -> None:
         "acceleratorTypes",
         "skus",
     }
+    asked = len(Google.asked)
+    assert run(environ, *ask, "--refresh", "--region", "us-central1").returncode == 0
+    assert len(Google.asked) > asked
     (first, *_) = json.loads(run(environ, *ask).stdout)["offers"]
     assert (first["machine"], first["region"]) == ("a2-highgpu-1g", "us-central1")
     # 12 cores, 85 GiB and the A100, at the emulated share of 0.3.
