@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
+from dstack_cloud.catalog.attached_gpus import google_type, with_gpus
 from dstack_cloud.clouds.gcp.images import Recipe, recipe
+from dstack_cloud.clouds.gcp.names import last
 from dstack_cloud.errors import InternalError
 from dstack_cloud.ranking import MARGIN
 from dstack_cloud.resources import Gpu, Offer
@@ -94,15 +97,27 @@ def group(offers: Sequence[Offer], image: str | None = None) -> list[Group]:
 
 def attached_gpu(offer: Offer) -> Gpu | None:
     """The GPUs that must be attached to the offer's machine; None where they belong to its type."""
-    if offer.gpu is None or not offer.machine.startswith("n1-"):
+    if offer.gpu is None or google_type(offer.machine) == offer.machine:
         return None
     if offer.gpu.name not in ATTACHED:
         raise InternalError(f"a {offer.gpu.name} cannot be attached to {offer.machine}")
     return offer.gpu
 
 
+def catalog_type(machine: str, accelerators: Sequence[Mapping[str, Any]]) -> str:
+    """The catalog's name of one of Google's machine types with these ``guestAccelerators``."""
+    if machine.startswith("n1-"):
+        for one in accelerators:
+            kind = last(str(one.get("acceleratorType", "")))
+            for name, google in ATTACHED.items():
+                if kind == google:
+                    return with_gpus(machine, int(one.get("acceleratorCount", 1)), name)
+    return machine
+
+
 def disk_type(machine: str) -> str:
     """The kind of disk that a machine type boots from."""
+    machine = google_type(machine)
     series = machine.split("-", 1)[0]
     hyperdisk = series in _HYPERDISK_ONLY or machine in _HYPERDISK_ONLY_TYPES
     return HYPERDISK if hyperdisk else PERSISTENT

@@ -9,6 +9,7 @@ from typing import Any
 
 from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.clouds.gcp.errors import translated
+from dstack_cloud.clouds.gcp.groups import catalog_type
 from dstack_cloud.clouds.gcp.names import RUN, attempt_in, last, of_store, region_of, tags_of
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
 from dstack_cloud.units import GIB
@@ -81,7 +82,7 @@ def as_machine(instance: Mapping[str, Any], reach: Reach) -> Machine:
         cloud="gcp",
         region=region_of(zone),
         id=machine_id(zone, instance["name"]),
-        machine=last(instance["machineType"]),
+        machine=catalog_type(last(instance["machineType"]), instance.get("guestAccelerators", ())),
         state=_STATES.get(instance.get("status", ""), MachineState.RUNNING),
         zone=zone,
         address=address,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dstack_cloud.catalog.attached_gpus import google_type
 from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Scope
 from dstack_cloud.clouds.gcp.codes import WRAPPER, meaning
 from dstack_cloud.clouds.gcp.groups import Group
@@ -84,7 +85,7 @@ def failure(problem: Problem, offer: Offer, zone: str | None) -> LaunchFailure:
 
 def _meant(problem: Problem, group: Group) -> Sequence[Offer]:
     """The offers that a problem speaks of: those of its machine type and zone, else all."""
-    offers = [one for one in group.offers if problem.machine in (None, one.machine)]
+    offers = [one for one in group.offers if problem.machine in (None, google_type(one.machine))]
     offers = offers or list(group.offers)
     if problem.zone is None:
         return offers

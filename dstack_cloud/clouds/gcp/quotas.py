@@ -26,6 +26,7 @@ _GPU_METRICS = {
     "A100-80GB": "NVIDIA_A100_80GB_GPUS",
     "H100": "NVIDIA_H100_GPUS",
 }
+_SMALL_A100 = 60 * 10**9
 # Series whose cores are counted together; the others have a quota of their own each.
 _SHARED_CPUS = ("e2", "n1", "f1", "g1", "g2", "a3")
 _SPOT = "PREEMPTIBLE_"
@@ -69,7 +70,10 @@ def gpu_metric(offer: Offer) -> str | None:
     """The quota that counts the offer's GPUs; None without GPUs, or where it is not known."""
     if offer.gpu is None:
         return None
-    return _GPU_METRICS.get(offer.gpu.name)
+    name = offer.gpu.name
+    if name == "A100" and offer.gpu.memory > _SMALL_A100:
+        name = "A100-80GB"
+    return _GPU_METRICS.get(name)
 
 
 def allowed(offer: Offer, region: Limits, project: Limits) -> str | None:

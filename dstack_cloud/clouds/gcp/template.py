@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dstack_cloud.catalog.attached_gpus import google_type
 from dstack_cloud.clouds.base import LaunchRequest
 from dstack_cloud.clouds.gcp.groups import ATTACHED, Group
 from dstack_cloud.clouds.gcp.images import Image
@@ -86,7 +87,7 @@ class Blueprint:
             "networkInterfaces": [self._interface()],
         }
         if gpu is not None:
-            found["machineType"] = group.offers[0].machine
+            found["machineType"] = google_type(group.offers[0].machine)
             found["guestAccelerators"] = [
                 {"acceleratorType": ATTACHED[gpu.name], "acceleratorCount": gpu.count}
             ]

@@ -28,11 +28,11 @@ def test_types_whose_gpus_are_built_in_are_asked_for_together(offer: Callable[..
 
 
 def test_attached_gpus_are_asked_for_alone(offer: Callable[..., Offer]) -> None:
-    offers = [offer("n1-standard-4", gpu=T4), offer("n1-standard-8", gpu=T4), offer()]
+    offers = [offer("n1-standard-4+1xT4", gpu=T4), offer("n1-standard-8+1xT4", gpu=T4), offer()]
     found = group(offers)
     assert [[each.machine for each in one.offers] for one in found] == [
-        ["n1-standard-4"],
-        ["n1-standard-8"],
+        ["n1-standard-4+1xT4"],
+        ["n1-standard-8+1xT4"],
         ["g2-standard-4"],
     ]
     assert [one.attached for one in found] == [T4, T4, None]
@@ -41,8 +41,8 @@ def test_attached_gpus_are_asked_for_alone(offer: Callable[..., Offer]) -> None:
 def test_one_type_cut_by_zones_is_one_request(offer: Callable[..., Offer]) -> None:
     """As `ranked_last` cuts an offer of which some zones were short."""
     cut = [
-        offer("n1-standard-4", gpu=T4, zones=("us-central1-a",)),
-        offer("n1-standard-4", gpu=T4, zones=("us-central1-f",)),
+        offer("n1-standard-4+1xT4", gpu=T4, zones=("us-central1-a",)),
+        offer("n1-standard-4+1xT4", gpu=T4, zones=("us-central1-f",)),
     ]
     [one] = group(cut)
     assert one.zones == ("us-central1-a", "us-central1-f")
@@ -80,4 +80,4 @@ def test_machines_for_arm_are_left_out(offer: Callable[..., Offer]) -> None:
 
 def test_a_gpu_that_nothing_attaches_is_a_bug(offer: Callable[..., Offer]) -> None:
     with pytest.raises(InternalError):
-        group([offer("n1-standard-4", gpu=Gpu("H100", 1, 80 * GIB))])
+        group([offer("n1-standard-4+1xH100", gpu=Gpu("H100", 1, 80 * GIB))])

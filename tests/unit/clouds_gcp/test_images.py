@@ -40,7 +40,7 @@ INSTANCE = {
 def test_images(offer: Callable[..., Offer]) -> None:
     assert recipe(offer()).ready
     assert "nvidia-580" in recipe(offer()).source
-    old = recipe(offer("n1-standard-4", gpu=Gpu("V100", 1, 16 * GIB)))
+    old = recipe(offer("n1-standard-4+1xV100", gpu=Gpu("V100", 1, 16 * GIB)))
     assert (old.ready, old.driver) == (False, "535")
     assert starts_slower(offer("e2-standard-4", gpu=None))
     assert recipe(offer(), "mine/trainer").source == "mine/trainer"
@@ -69,6 +69,18 @@ def test_a_machine() -> None:
     assert found.launched_at is not None
     assert found.launched_at.hour == 12
     assert as_machine(INSTANCE, Reach(jump_host="bastion")).address == "10.128.0.2"
+
+
+def test_gpus_that_are_attached_are_in_the_catalogs_name() -> None:
+    attached = {
+        "machineType": f"{PLACE}/machineTypes/n1-standard-8",
+        "guestAccelerators": [
+            {"acceleratorType": f"{PLACE}/acceleratorTypes/nvidia-tesla-t4", "acceleratorCount": 2}
+        ],
+    }
+    assert as_machine({**INSTANCE, **attached}, Reach()).machine == "n1-standard-8+2xT4"
+    built_in = {"guestAccelerators": [{"acceleratorType": "nvidia-l4", "acceleratorCount": 1}]}
+    assert as_machine({**INSTANCE, **built_in}, Reach()).machine == "g2-standard-4"
 
 
 @pytest.mark.parametrize(

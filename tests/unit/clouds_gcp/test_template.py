@@ -69,7 +69,7 @@ def test_one_machine_of_ranked_types_in_the_offers_zones_only(gpu: LaunchRequest
 def test_attached_gpus_have_a_type_and_no_policy(
     offer: Callable[..., Offer], request_for: Callable[..., LaunchRequest]
 ) -> None:
-    asked = request_for(offer("n1-standard-8", gpu=Gpu("T4", 2, 16 * GIB)))
+    asked = request_for(offer("n1-standard-8+2xT4", gpu=Gpu("T4", 2, 16 * GIB)))
     found = body(asked)
     assert "instanceFlexibilityPolicy" not in found
     assert found["instanceProperties"]["machineType"] == "n1-standard-8"
