@@ -116,6 +116,11 @@ class Config:
         """The section of a cloud; None for the local one, which has no account."""
         return self.aws if cloud == "aws" else self.gcp if cloud == "gcp" else None
 
+    def public_ip(self, cloud: str) -> bool:
+        """Whether machines get a public address."""
+        section = self.section(cloud)
+        return section.public_ip if section else True
+
     @property
     def stores(self) -> dict[str, str]:
         """Store URL by cloud, of every cloud that has one."""

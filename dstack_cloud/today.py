@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from dstack_cloud import wiring
 from dstack_cloud.errors import DstackError, NoOfferError, QuotaError
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from dstack_cloud.resources import Offer, ResourceRequest
 
 _TYPES_WITH_HISTORY = 8
-
-
-class Account(Protocol):
-    """A cloud that knows its account's quotas."""
-
-    pool: Executor
-
-    def forbidden(self, offers: Sequence[Offer]) -> Mapping[Offer, str]:
-        """The offers that quotas rule out, each with the reason in words."""
-        ...
 
 
 def priced_plan(config: Config, wanted: Mapping[str, ResourceRequest]) -> Plan:
@@ -86,7 +76,7 @@ def _on_one(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     for _ in refresh(catalog, source, stale(catalog, request.regions)):
         pass
     plan = match(request, [catalog])
-    account = cast(Account, wiring.open_cloud(config, cloud))
+    account = wiring.opened(config, cloud)
     # Quotas and spot prices have nothing to do with each other: asked at the same time.
     quotas = account.pool.submit(account.forbidden, plan.offers)
     known = account.pool.submit(experience, config, plan.offers, cloud)
@@ -110,7 +100,7 @@ def _on_one(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     return replace(plan, offers=tuple(offers)).without_catalogs()
 
 
-def experience(config: Config, offers: Sequence[Offer], cloud: str = "aws") -> Experience:
+def experience(config: Config, offers: Sequence[Offer], cloud: str) -> Experience:
     """What is known of the spot pools of offers on a cloud beside today's prices: own runs, and on
     AWS how prices moved. Google keeps no history.
 
@@ -131,7 +121,7 @@ def experience(config: Config, offers: Sequence[Offer], cloud: str = "aws") -> E
     lasted: list[Spell] = []
     with contextlib.suppress(DstackError):
         lasted = list(spells.recent(wiring.open_store_of(config, cloud), cloud, now))
-    for region, names in types.items() if cloud == "aws" else ():
+    for region, names in types.items() if cloud in wiring.WITH_PRICE_HISTORY else ():
         with contextlib.suppress(DstackError):
             for change in spot_history(config, {region: names}, now - HISTORY, now):
                 pool = prices.setdefault((region, change.zone, change.machine), [])

@@ -29,15 +29,23 @@ if TYPE_CHECKING:
     from dstack_cloud.clouds.aws.cloud import AwsCloud
     from dstack_cloud.clouds.aws.sessions import Sessions
     from dstack_cloud.clouds.base import Cloud
+    from dstack_cloud.clouds.gcp.cloud import GcpCloud
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.resources import Offer
     from dstack_cloud.storage.base import Store
 
-CLOUDS = ("aws", "local")
+CLOUDS = ("aws", "gcp", "local")
+WITH_PRICE_HISTORY = ("aws",)
+"""The clouds that tell how spot prices moved."""
+_REGION_VARIABLES = {
+    "aws": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "gcp": ("CLOUDSDK_COMPUTE_REGION", "GOOGLE_CLOUD_REGION"),
+}
 _SESSIONS: dict[object, Sessions] = {}
 _SESSIONS_LOCK = threading.Lock()
-_OPENED: dict[Config, AwsCloud] = {}
+_OPENED: dict[tuple[Config, str], AwsCloud | GcpCloud] = {}
+_OPENING = threading.Lock()
 
 
 def configured(config: Config) -> list[str]:
@@ -87,28 +95,60 @@ def regions(
     environ = os.environ if environ is None else environ
     if cloud == "local":
         return ["local"]
-    section = config.aws if cloud == "aws" else config.gcp
+    section = config.section(cloud)
     named = list(asked or (section.regions if section else ()))
     if not named:
-        named = [environ[key] for key in ("AWS_REGION", "AWS_DEFAULT_REGION") if environ.get(key)][
-            :1
-        ]
+        named = [environ[key] for key in _REGION_VARIABLES[cloud] if environ.get(key)][:1]
     if not named:
         raise InputError(f"no region is set for {cloud}", f"set {cloud}.regions in {config.file}")
     from dstack_cloud.catalog.regions import require
 
-    require(cloud, named, lambda: _sessions(config).regions() if cloud == "aws" else ())
+    require(cloud, named, lambda: _all_regions(config, cloud))
     return named
 
 
+def _all_regions(config: Config, cloud: str) -> list[str]:
+    """Every region that there is, as far as the SDK (or the cloud) knows."""
+    if cloud == "aws":
+        return _sessions(config).regions()
+    names: list[str] = process_apart().call(_regions_of_gcp, config)
+    return names
+
+
+def _regions_of_gcp(config: Config) -> list[str]:
+    return opened(config, "gcp").regions()  # type: ignore[union-attr]
+
+
 def open_cloud(config: Config, name: str) -> Cloud:
-    """The cloud of that name, by its section of the configuration."""
+    """The cloud of that name, by its section of the configuration.
+
+    One whose SDK takes long to load is spoken to apart.
+    """
     if name == "local":
         from dstack_cloud.clouds.local import LocalCloud
 
         timers = config.timers
         return LocalCloud(local_machines(config), timers.no_job, timers.heartbeat)
+    if name == "gcp":
+        return _cloud_apart(config, name)
     return _aws(config)
+
+
+def opened(config: Config, name: str) -> AwsCloud | GcpCloud:
+    """The cloud as it is spoken to in this process, opened once."""
+    with _OPENING:
+        if (config, name) not in _OPENED:
+            _OPENED[config, name] = _gcp(config) if name == "gcp" else _aws(config)
+        return _OPENED[config, name]
+
+
+def _gcp(config: Config) -> GcpCloud:
+    if config.gcp is None:
+        raise _not_configured(config, "gcp")
+    from dstack_cloud.clouds.gcp.cloud import GcpCloud
+    from dstack_cloud.clouds.gcp.settings import Settings
+
+    return GcpCloud(Settings.of(config.gcp))
 
 
 def _aws(config: Config) -> AwsCloud:
@@ -171,12 +211,12 @@ def open_tools(config: Config, name: str, report: Reporter, apart: bool = False)
     local = name == "local"
     key = client_key(config)
     return Tools(
-        cloud=_cloud_apart(config) if apart and not local else open_cloud(config, name),
+        cloud=_cloud_apart(config, name) if apart and not local else open_cloud(config, name),
         store=open_store_of(config, name),
         reach=(
             LocalReach(local_machines(config))
             if local
-            else SshReach(key, owner(), way_in(config.aws))
+            else SshReach(key, owner(), way_in(name, config.section(name)))
         ),
         report=report,
         timers=config.timers,
@@ -190,39 +230,42 @@ def open_tools(config: Config, name: str, report: Reporter, apart: bool = False)
 
 @cache
 def process_apart() -> Apart:
-    """The process where AWS is spoken to: one at most, begun when it is needed."""
+    """The process where clouds are spoken to: one at most, begun when it is needed."""
     from dstack_cloud.apart.client import Apart
 
-    return Apart(_finish_aws)
+    return Apart(_finish)
 
 
-def _cloud_apart(config: Config) -> CloudApart:
+def _cloud_apart(config: Config, name: str) -> CloudApart:
     from dstack_cloud.clouds.apart import CloudApart
 
-    return CloudApart("aws", lambda *method: process_apart().call(_ask_aws, config, *method))
+    return CloudApart(name, lambda *method: process_apart().call(_ask, config, name, *method))
 
 
-def _ask_aws(config: Config, method: str, arguments: tuple[object, ...]) -> Any:
+def _ask(config: Config, name: str, method: str, arguments: tuple[object, ...]) -> Any:
     """In that process: what the cloud's method answers. What it prepares stays there."""
-    answer = getattr(_OPENED.setdefault(config, _aws(config)), method)(*arguments)
+    answer = getattr(opened(config, name), method)(*arguments)
     return list(answer) if isinstance(answer, Iterator) else answer
 
 
-def _finish_aws() -> None:
+def _finish() -> None:
     for cloud in _OPENED.values():
         cloud.close()
 
 
 def warm_up(config: Config, name: str) -> None:
     """Load the cloud's SDK apart, while the rest is loaded here and the user's file is read."""
-    if name == "aws":
-        process_apart().begin(_load_aws, config)
+    if name != "local":
+        process_apart().begin(_load, config, name)
 
 
-def _load_aws(config: Config) -> None:
-    # Whatever is wrong with profile or region is told by the call that needs them.
+def _load(config: Config, name: str) -> None:
+    # Whatever is wrong with profile, project or region is told by the call that needs them.
     with contextlib.suppress(DstackError):
-        _sessions(config).ec2(regions(config, "aws")[0])
+        if name == "gcp":
+            opened(config, name).load()  # type: ignore[union-attr]
+        else:
+            _sessions(config).ec2(regions(config, name)[0])
 
 
 def ask_ahead(cloud: Cloud, offers: Sequence[Offer]) -> None:
@@ -232,8 +275,9 @@ def ask_ahead(cloud: Cloud, offers: Sequence[Offer]) -> None:
     """
     from dstack_cloud.clouds.apart import CloudApart
 
-    if isinstance(cloud, CloudApart):
-        cloud.prepare([offer for offer in offers if offer.region == offers[0].region])
+    mine = [offer for offer in offers if offer.cloud == cloud.name]
+    if isinstance(cloud, CloudApart) and mine:
+        cloud.prepare([offer for offer in mine if offer.region == mine[0].region])
 
 
 def _not_configured(config: Config, name: str) -> InputError:
@@ -243,17 +287,28 @@ def _not_configured(config: Config, name: str) -> InputError:
     )
 
 
-def initialise(config: Config, cloud: str) -> Iterator[tuple[str, str]]:
-    """Make what a cloud needs, step by step: name and detail of each as it is done."""
+def initialise(
+    config: Config, cloud: str, members: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Make what a cloud needs, step by step: name and detail of each as it is done.
+
+    ``members`` are those who are granted what `run` needs, on Google Cloud.
+    """
     if cloud == "local":
         Path(config.local.store).mkdir(parents=True, exist_ok=True)
         yield "store", config.local.store
         return
-    from dstack_cloud.clouds.aws import init
+    if cloud == "gcp" and config.gcp is not None:
+        from dstack_cloud.clouds.gcp import init as gcp
+        from dstack_cloud.clouds.gcp.settings import Settings
 
-    if config.aws is None:
+        yield from gcp.init(Settings.of(config.gcp), config.gcp.regions, members)
+    elif cloud == "aws" and config.aws is not None:
+        from dstack_cloud.clouds.aws import init as aws
+
+        yield from aws.init(config.aws)
+    else:
         raise _not_configured(config, cloud)
-    yield from init.init(config.aws)
 
 
 def save_config(config: Config) -> None:
@@ -284,11 +339,13 @@ def spot_access(config: Config) -> Access:
 
 def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:
     """The machine types among the offers that are set up at their first boot."""
-    if not any(offer.cloud == "aws" for offer in offers):
-        return set()
-    from dstack_cloud.clouds.aws.images import starts_slower
+    from dstack_cloud.clouds.aws.images import starts_slower as on_aws
+    from dstack_cloud.clouds.gcp.images import starts_slower as on_gcp
 
-    image = config.aws.image if config.aws else None
-    return {
-        offer.machine for offer in offers if offer.cloud == "aws" and starts_slower(offer, image)
-    }
+    slower = {"aws": on_aws, "gcp": on_gcp}
+    found = set()
+    for offer in offers:
+        section = config.section(offer.cloud)
+        if offer.cloud in slower and slower[offer.cloud](offer, section.image if section else None):
+            found.add(offer.machine)
+    return found

@@ -1,4 +1,4 @@
-"""``init``: the bucket, the role and the configuration, once for an account; harmless again."""
+"""``init``: the bucket, the roles and the configuration, once for an account; harmless again."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ if TYPE_CHECKING:
 
 
 def init(
-    cloud: Annotated[str, typer.Option("--cloud", help="aws or local.")],
+    cloud: Annotated[str, typer.Option("--cloud", help="aws, gcp or local.")],
     store: Annotated[
-        str | None, typer.Option("--store", help="s3://NAME, or a folder for the local cloud.")
+        str | None,
+        typer.Option("--store", help="s3://NAME, gs://NAME, or a folder for the local cloud."),
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option("--region", help="A region to run in (repeatable).")
     ] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", help="The AWS profile to use from now on.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="The Google Cloud project to use from now on.")
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--member", help="Who may run on Google Cloud: user:ada@example.com (repeatable)."
+        ),
     ] = None,
     yes: options.Yes = False,
     as_json: options.Json = False,
@@ -35,6 +45,8 @@ def init(
     config = configuration.load()
     if cloud == "aws":
         changed = _aws(config, store, region, profile)
+    elif cloud == "gcp":
+        changed = _gcp(config, store, region, project)
     elif cloud == "local":
         folder = store or config.local.store
         changed = replace(config, local=replace(config.local, store=str(_absolute(folder))))
@@ -44,7 +56,7 @@ def init(
         _confirm(cloud, changed)
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     done = []
-    for step, detail in wiring.initialise(changed, cloud):
+    for step, detail in wiring.initialise(changed, cloud, member or ()):
         done.append({"step": step, "detail": detail})
         report.done(step, detail)
     wiring.save_config(changed)
@@ -75,6 +87,28 @@ def _aws(
     return replace(config, aws=replace(section, regions=tuple(wiring.regions(changed, "aws"))))
 
 
+def _gcp(
+    config: Config, store: str | None, region: list[str] | None, project: str | None
+) -> Config:
+    from dstack_cloud import wiring
+    from dstack_cloud.config import GcpConfig
+
+    section = config.gcp or GcpConfig()
+    store = store or section.store
+    if store is None:
+        raise InputError("no store is named", "add --store gs://NAME")
+    if not store.startswith("gs://"):
+        raise InputError(f"'{store}' is not a Google Cloud store", "write --store gs://NAME")
+    section = replace(
+        section,
+        store=store.rstrip("/"),
+        regions=tuple(region or section.regions),
+        project=project or section.project,
+    )
+    changed = replace(config, gcp=section)
+    return replace(config, gcp=replace(section, regions=tuple(wiring.regions(changed, "gcp"))))
+
+
 def _absolute(folder: str) -> str:
     from pathlib import Path
 
@@ -92,6 +126,8 @@ def _confirm(cloud: str, changed: Config) -> None:
     if cloud == "aws" and changed.aws is not None:
         regions = ", ".join(changed.aws.regions)
         made += f", the machines' role and a security group in {regions}"
+    if cloud == "gcp":
+        made += ", three custom roles, the machines' service account and a firewall rule"
     render.say(f"This makes, where absent, {made}, and writes {changed.file}.")
     if render.ask("Go on? [Y/n]") not in ("", "y", "yes"):
         raise InputError("nothing was made", "run it again when you know")

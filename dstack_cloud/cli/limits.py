@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,10 @@ class Limits:
         """Whether a machine on demand will do where spot is asked for."""
         return self.on_demand_after is not None or self.terms is not None
 
+    def without_waiting(self) -> Limits:
+        """The same, where another cloud may have what this one is short of."""
+        return replace(self, wait=0, on_demand_after=None)
+
     def deadline_lines(
         self, config: Config, request: ResourceRequest, offers: Sequence[Offer]
     ) -> list[str]:
@@ -49,8 +53,7 @@ class Limits:
             return []
         from dstack_cloud.cli.due import due_lines
 
-        public = config.aws.public_ip if config.aws else True
-        return due_lines(self.terms, offers, request.disk, public)
+        return due_lines(self.terms, offers, request.disk, config.public_ip(offers[0].cloud))
 
     def check_deadline(self) -> None:
         """InputError for a deadline that cannot be kept."""
@@ -68,8 +71,7 @@ class Limits:
         """How long the budget lasts on the plan's first offer, if there is one; InputError."""
         if self.max_cost is None:
             return None
-        public = config.aws.public_ip if config.aws else True
-        hourly = offer_rates(first, request.disk, public)
+        hourly = offer_rates(first, request.disk, config.public_ip(first.cloud))
         return budget_line(self.max_cost, first, hourly, bool(request.disk), self.refuse)
 
 

@@ -82,7 +82,7 @@ def offers(
         return
     _print_table(plan.offers)
     _print_notes(plan, catalogs, explain)
-    if explain and config is not None and config.aws is not None:
+    if explain and config is not None and config.stores:
         _print_reckoning(config, plan.offers)
 
 
@@ -132,18 +132,17 @@ def _print_table(found: tuple[Offer, ...] | list[Offer]) -> None:
 
 def _print_reckoning(config: Config, found: Sequence[Offer]) -> None:
     """How `run` ranks the spot offers that are shown: what an hour of work is expected to cost."""
-    from dstack_cloud import today
+    from dstack_cloud import today, wiring
     from dstack_cloud.cli.plan_table import reckoning_rows
     from dstack_cloud.ranking import reckon
     from dstack_cloud.units import utc_now
 
-    spot = [offer for offer in found if offer.spot and offer.cloud == "aws"]
-    if not spot:
-        return
-    known, now = today.experience(config, spot), utc_now()
-    rows = sorted(
-        (one for offer in spot for one in reckon(offer, known, now)), key=lambda one: one.expected
-    )
+    now, reckoned = utc_now(), []
+    for cloud in wiring.configured(config):
+        spot = [offer for offer in found if offer.spot and offer.cloud == cloud]
+        known = today.experience(config, spot, cloud)
+        reckoned += [one for offer in spot for one in reckon(offer, known, now)]
+    rows = sorted(reckoned, key=lambda one: one.expected)
     if rows:
         print()
         print("what an hour of useful work on spot is expected to cost (run ranks by that):")

@@ -8,7 +8,7 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Cloud = Annotated[str | None, typer.Option("--cloud", help="aws or local.", metavar="CLOUD")]
+Cloud = Annotated[str | None, typer.Option("--cloud", help="aws, gcp or local.", metavar="CLOUD")]
 Region = Annotated[
     list[str] | None, typer.Option("--region", help="Only this region (repeatable).")
 ]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dstack_cloud.cli import options, render
-from dstack_cloud.errors import InputError
+from dstack_cloud.errors import InputError, NoCapacityError, QuotaError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
@@ -83,7 +83,8 @@ def run(
 
     config = configuration.load()
     clouds = wiring.chosen(config, cloud)
-    wiring.warm_up(config, clouds[0])
+    if len(clouds) == 1:
+        wiring.warm_up(config, clouds[0])
 
     from dstack_cloud.workflow.load import load_workflows
 
@@ -115,27 +116,26 @@ def run(
     from dstack_cloud.cli.planning import make_plan
     from dstack_cloud.state.code import store_code
 
-    tools = None
-    if not dry_run and len(clouds) == 1:
-        tools = wiring.open_tools(config, clouds[0], report, apart=True)
+    tools = {}
     code = None
-    if tools and yes:
-        # Nobody will be asked, so the code may be on its way while the plan is made.
-        code = ahead(partial(store_code, tools.store, workflows.root))
+    if len(clouds) == 1 and not dry_run:
+        tools[clouds[0]] = wiring.open_tools(config, clouds[0], report, apart=True)
+        if yes:
+            # Nobody will be asked, so the code may be on its way while the plan is made.
+            code = ahead(partial(store_code, tools[clouds[0]].store, workflows.root))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_too)
-    if not dry_run and tools is None:
-        # A run lives in one store, so it is on one cloud: where the cheapest offer is.
-        tools = wiring.open_tools(config, plan.offers[0].cloud, report, apart=True)
     budget = limits.check_budget(config, request, plan.offers[0])
-    if tools:
+    if not dry_run:
+        for name in _in_order(plan, limits):
+            tools.setdefault(name, wiring.open_tools(config, name, report, apart=True))
         # For the launch, while the user reads the plan.
-        wiring.ask_ahead(tools.cloud, plan.offers)
+        wiring.ask_ahead(next(iter(tools.values())).cloud, plan.offers)
     if not as_json:
-        more = [_stays(plan), *limits.deadline_lines(config, request, plan.offers)]
+        more = [_goes_on(plan, limits), *limits.deadline_lines(config, request, plan.offers)]
         slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
         _show(chosen, request, spec.image, plan, slow, [budget, *more])
     limits.check_deadline()
-    if tools is None:
+    if dry_run:
         if as_json:
             from dstack_cloud.cli.offers import plan_json
 
@@ -143,20 +143,42 @@ def run(
         return 0
     _confirm(yes)
 
-    stored = code() if code else store_code(tools.store, workflows.root)
-    outcome = _carry_out(
-        config, tools, stored, chosen, request, plan, args or [], limits, detach, deps
-    )
-    return conclude(outcome, as_json)
+    def carry_out(tools: Tools, limits: Limits) -> Outcome:
+        stored = code() if code else store_code(tools.store, workflows.root)
+        return _carry_out(
+            config, tools, stored, chosen, request, plan, args or [], limits, detach, deps
+        )
+
+    return conclude(_on_the_first_that_can(list(tools.values()), limits, carry_out), as_json)
 
 
-def _stays(plan: Plan) -> str | None:
-    """That offers of other clouds are shown, and not tried."""
-    first = plan.offers[0].cloud
-    others = sorted({offer.cloud for offer in plan.offers} - {first})
-    if not others:
-        return None
-    return f"the run stays on {first}, with its store: --cloud {others[0]} for a run there"
+def _in_order(plan: Plan, limits: Limits) -> list[str]:
+    """The clouds to try, by their best offers. A deadline is kept on one cloud: it waits there."""
+    found = list(dict.fromkeys(offer.cloud for offer in plan.offers))
+    return found[:1] if limits.terms is not None else found
+
+
+def _on_the_first_that_can(
+    tools: Sequence[Tools], limits: Limits, carry_out: Callable[[Tools, Limits], Outcome]
+) -> Outcome:
+    """The outcome on the first cloud that has a machine; only the last is waited for."""
+    *others, last = tools
+    for at, each in enumerate(others):
+        try:
+            return carry_out(each, limits.without_waiting())
+        except (NoCapacityError, QuotaError) as error:
+            following = tools[at + 1].cloud.name
+            words = f"{each.cloud.name}: {error.message}"
+            each.report.warn("capacity", words, f"{following} is asked next")
+    return carry_out(last, limits)
+
+
+def _goes_on(plan: Plan, limits: Limits) -> str | None:
+    """What the offers of several clouds mean for the run."""
+    first, *others = _in_order(plan, limits)
+    if others:
+        return f"the run is {first}'s, with its store; {', '.join(others)} only without capacity"
+    return None
 
 
 def _require_known_gpu(workflow: Workflow) -> None:

@@ -62,7 +62,7 @@ def planned(bill: RunBill) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for attempt in bill.attempts:
         machine = attempt.machine
-        if machine is not None and machine.cloud == "aws":
+        if machine is not None and machine.cloud in wiring.WITH_PRICE_HISTORY:
             found.setdefault(machine.region, []).append(machine.machine)
     for attempt in bill.attempts:
         for region in attempt.regions if found else ():
@@ -99,11 +99,13 @@ def _moves(config: Config, records: Sequence[AttemptRecord]) -> Moves | None:
 
 
 def _spell(record: AttemptRecord) -> tuple[Machine, datetime, datetime] | None:
-    """A spot machine on AWS, and from when to when it was on the bill; None for any other."""
+    """A spot machine whose cloud tells how prices moved, and from when to when it was on the bill;
+    None for any other."""
     if record.machine is None:
         return None
     machine, _ = machine_from_json(record.machine)
-    if machine.cloud != "aws" or not machine.spot or machine.launched_at is None:
+    told = machine.cloud in wiring.WITH_PRICE_HISTORY
+    if not told or not machine.spot or machine.launched_at is None:
         return None
     ended = (record.end or {}).get("ended_at")
     return machine, machine.launched_at, parse_time(str(ended)) if ended else utc_now()

@@ -39,8 +39,8 @@ def connect(tools: Tools, launched: Launched, deadline_s: float) -> tuple[Sessio
         elif time.monotonic() > deadline:
             raise UnreachableError(
                 f"machine {machine.id} got no address in {deadline_s:.0f} s",
-                "its subnet may give no public addresses: name others in aws.subnets, or set "
-                "aws.public_ip to false and reach it over a VPN or aws.jump_host",
+                "its subnet may give no public addresses: name another in the configuration, or "
+                "set public_ip there to false and reach it over a VPN or a jump_host",
             )
         else:
             time.sleep(_ADDRESS_POLL_S)

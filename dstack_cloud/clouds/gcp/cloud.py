@@ -9,6 +9,7 @@ from functools import cached_property
 
 from dstack_cloud.clouds.base import Check, LaunchAnswer, LaunchRequest, Leftover, Machine
 from dstack_cloud.clouds.gcp import leftovers, machines, network, quotas
+from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.groups import group
 from dstack_cloud.clouds.gcp.images import recipe
 from dstack_cloud.clouds.gcp.launch import Launcher
@@ -48,6 +49,17 @@ class GcpCloud:
     def close(self) -> None:
         """Wait for what nobody waited for."""
         self.pool.shutdown()
+
+    def load(self) -> None:
+        """Load the SDK and have credentials, before either is needed."""
+        self.sessions.client("RegionInstances")
+
+    def regions(self) -> list[str]:
+        """Every region that there is."""
+        path = f"projects/{self.sessions.project()}/regions"
+        with translated("reading the regions"):
+            found = self.sessions.call("compute", "GET", path)
+        return [str(one["name"]) for one in found.get("items", ())]
 
     @cached_property
     def _launcher(self) -> Launcher:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MACHINE_ACCOUNT = "dstack-cloud-machine"
+from dstack_cloud.config import MACHINE_ROLE, GcpConfig
+
 OPERATION_S = 300
 
 
@@ -28,10 +29,25 @@ class Settings:
     public_ip: bool = True
     jump_host: str | None = None
     image: str | None = None
-    service_account: str = MACHINE_ACCOUNT
+    service_account: str = MACHINE_ROLE
     store_url: str | None = None
     operation_s: float = OPERATION_S
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @classmethod
+    def of(cls, section: GcpConfig) -> Settings:
+        """The settings of the configuration's section."""
+        return cls(
+            project=section.project,
+            network=section.network,
+            subnetwork=section.subnetwork,
+            network_tags=section.network_tags,
+            public_ip=section.public_ip,
+            jump_host=section.jump_host,
+            image=section.image,
+            service_account=section.service_account,
+            store_url=section.store,
+        )
 
     def account(self, project: str) -> str:
         """The address of the machines' service account."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -91,6 +92,25 @@ def test_only_wiring_knows_concrete_clouds_and_stores(modules):
     assert {name for name, _, _ in knowing} <= {"dstack_cloud.wiring"}
     assert not any(at_start for _, _, at_start in knowing), "wiring imports them when used"
     assert knowing, "nobody picks a cloud: this test looks in the wrong place"
+
+
+# The life of a run, what is on record of it, and the verbs: the same on every cloud.
+NAMELESS = ("dstack_cloud.lifecycle", "dstack_cloud.state", "dstack_cloud.cli")
+# It takes other options for each cloud.
+NAMES_CLOUDS = {"dstack_cloud.cli.init"}
+
+
+def test_no_verb_and_no_step_of_a_run_names_a_cloud(modules):
+    """Neither compared with, nor taken from the configuration: ``"aws"``, ``config.aws``."""
+    named = [
+        f"{name}:{node.lineno}"
+        for name, module in modules.items()
+        if name.startswith(NAMELESS) and name not in NAMES_CLOUDS
+        for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Constant) and node.value in ("aws", "gcp"))
+        or (isinstance(node, ast.Attribute) and node.attr in ("aws", "gcp"))
+    ]
+    assert named == []
 
 
 def test_providers_know_the_spec_and_the_errors_only(modules):

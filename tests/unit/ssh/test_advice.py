@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dstack_cloud.config import AwsConfig
+from dstack_cloud.config import AwsConfig, GcpConfig
 from dstack_cloud.ssh.advice import way_in
 
 
@@ -24,6 +24,14 @@ from dstack_cloud.ssh.advice import way_in
     ],
 )
 def test_the_setting_that_helps(settings: dict[str, object], named: str, not_named: str) -> None:
-    hint = way_in(AwsConfig(**settings))  # type: ignore[arg-type]
+    hint = way_in("aws", AwsConfig(**settings))  # type: ignore[arg-type]
     assert named in hint
     assert not_named not in hint
+
+
+def test_each_cloud_names_its_own_setting() -> None:
+    hint = way_in("gcp", GcpConfig(network_tags=("office",)))
+    assert "the network tags in gcp.network_tags (office) must let TCP port 22 in" in hint
+    assert "aws" not in hint
+    assert "gcp.jump_host" in way_in("gcp", GcpConfig())
+    assert "lets connections to port 22 out" in way_in("local", None)
