@@ -138,7 +138,16 @@ def _first_machine(
 ) -> Machine:
     key, prepull = tools.reach.public_key(), record.container.image
     # Not a function of this one's own: the cloud may be asked from another process.
-    rendering = partial(_user_data, host_key, key, tools.timers, prepull, tools.provisioning)
+    rendering = partial(
+        _user_data,
+        host_key,
+        key,
+        tools.timers,
+        prepull,
+        tools.provisioning,
+        tools.cloud.name,
+        tools.endpoints,
+    )
 
     def ask(asked: Sequence[Offer], number: int) -> LaunchAnswer:
         request = LaunchRequest(
@@ -176,6 +185,8 @@ def _user_data(
     timers: Timers,
     prepull: str,
     settings: dict[str, str],
+    cloud: str,
+    endpoints: dict[str, str | None],
     image: MachineImage,
 ) -> bytes:
     return user_data(
@@ -188,6 +199,8 @@ def _user_data(
         prepull=prepull,
         provision=None if image.ready else provision_script(),
         settings=settings,
+        cloud=cloud,
+        endpoints=endpoints,
     )
 
 

@@ -18,8 +18,10 @@ from collections.abc import Mapping
 
 from dstack_cloud.clouds.base import MachineImage
 from dstack_cloud.errors import InternalError
+from dstack_cloud.machine import on_gce
 
-MAX_SIZE = 16 * 1024
+# Bytes. AWS takes few, so there it is compressed; Google's metadata hold text.
+MAX_SIZE = {"aws": 16 * 1024, "gcp": 256 * 1024}
 PROVISION_LOG = "/var/log/dstack-provision.log"
 
 # Uptime and not the clock: a machine's clock may be set while it boots. Only the shell's own
@@ -30,7 +32,7 @@ _DEADMAN = """\
 now() { read -r up rest </proc/uptime; up=${up%%.*}; }
 end() {
     echo "dstack: $1, powering off" | tee /dev/console 2>/dev/null
-    systemctl poweroff
+@DELETE@    systemctl poweroff
     sleep 90
     systemctl poweroff --force --force
     sleep 30
@@ -87,6 +89,9 @@ rm -f /run/dstack/provisioning
 _UNIT = "systemd-run --no-block --quiet --collect --property=DefaultDependencies=no"
 _AFTER_NETWORK = "--property=After=network-online.target --property=Wants=network-online.target"
 
+# Where powering off is not enough. Whatever becomes of it, the machine is powered off after it.
+_DELETE = "    timeout -k 5 60 python3 /run/dstack/delete.py\n"
+
 
 def _heredoc(path: str, text: str) -> str:
     end = "DSTACK_END"
@@ -102,18 +107,26 @@ def _boot_script(
     prepull: str | None,
     provision: str | None,
     settings: Mapping[str, str],
+    cloud: str,
+    endpoints: Mapping[str, str | None],
 ) -> str:
     """The one shell script that ``bootcmd`` runs."""
+    google = cloud == "gcp"
     deadman = (
         _DEADMAN.replace("@NO_JOB@", str(no_job))
+        .replace("@DELETE@", _DELETE if google else "")
         .replace("@HEARTBEAT@", str(heartbeat))
         .replace("@STEP@", "5" if min(no_job, heartbeat) > 30 else "1")
     )
-    parts = [
-        "mkdir -p /run/dstack\n",
+    parts = ["mkdir -p /run/dstack\n"]
+    if google:
+        program = on_gce.delete_program(endpoints.get("compute"))
+        parts += [_heredoc("/run/dstack/delete.py", program)]
+    parts += [
         _heredoc("/run/dstack/deadman.sh", deadman),
         f"{_UNIT} --unit=dstack-deadman --property=Restart=always"
         " --property=OOMScoreAdjust=-1000 /bin/sh /run/dstack/deadman.sh\n",
+        on_gce.KEEP_HOST_KEY if google else "",
     ]
     if image.ready or provision is None:
         parts.append("touch /run/dstack/ready\n")
@@ -153,9 +166,13 @@ def cloud_config(
     prepull: str | None = None,
     provision: str | None = None,
     settings: Mapping[str, str] | None = None,
+    cloud: str = "aws",
+    endpoints: Mapping[str, str | None] | None = None,
 ) -> str:
     """The cloud-config document, before compression; see `user_data`."""
-    boot = _boot_script(image, no_job, heartbeat, prepull, provision, settings or {})
+    boot = _boot_script(
+        image, no_job, heartbeat, prepull, provision, settings or {}, cloud, endpoints or {}
+    )
     return (
         "#cloud-config\n"
         "bootcmd:\n"
@@ -191,12 +208,16 @@ def user_data(
     prepull: str | None = None,
     provision: str | None = None,
     settings: Mapping[str, str] | None = None,
+    cloud: str = "aws",
+    endpoints: Mapping[str, str | None] | None = None,
 ) -> bytes:
-    """User data for a machine that boots ``image``: gzipped cloud-config, at most 16 KB.
+    """User data for a machine of ``cloud`` that boots ``image``: cloud-config, gzipped for AWS
+    and as text for Google Cloud, at most `MAX_SIZE`.
 
     ``no_job`` and ``heartbeat`` are seconds (see the dead-man timer above); ``prepull`` is the
     container image to pull at boot, ``provision`` the text of the provisioning script, used only
-    where the image isn't ready, ``settings`` more of its environment. The host's private key is
+    where the image isn't ready, ``settings`` more of its environment, ``endpoints`` overrides of
+    the cloud's service addresses. The host's private key is
     the one secret in it, and is replaced right after the first connection. Raises InternalError
     when the result is larger than what a cloud accepts.
     """
@@ -210,10 +231,14 @@ def user_data(
         prepull=prepull,
         provision=provision,
         settings=settings,
+        cloud=cloud,
+        endpoints=endpoints,
     )
-    data = gzip.compress(text.encode(), compresslevel=9, mtime=0)
-    if len(data) > MAX_SIZE:
-        raise InternalError(f"the user data has {len(data)} bytes, more than {MAX_SIZE}")
+    data = text.encode()
+    if cloud == "aws":
+        data = gzip.compress(data, compresslevel=9, mtime=0)
+    if len(data) > MAX_SIZE[cloud]:
+        raise InternalError(f"the user data has {len(data)} bytes, more than {MAX_SIZE[cloud]}")
     return data
 
 

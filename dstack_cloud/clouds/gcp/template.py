@@ -67,7 +67,7 @@ class Blueprint:
         gpu = group.attached
         found: dict[str, Any] = {
             "labels": labels(self.request),
-            "metadata": {"items": self._metadata()},
+            "metadata": {"items": self._metadata(group.spot and notice)},
             "tags": {"items": list(self.settings.network_tags or (TAG,))},
             "scheduling": self._scheduling(group, notice),
             "serviceAccounts": [{"email": self.settings.account(self.project), "scopes": [_SCOPE]}],
@@ -93,7 +93,7 @@ class Blueprint:
             ]
         return found
 
-    def _metadata(self) -> list[dict[str, str]]:
+    def _metadata(self, notice: bool) -> list[dict[str, str]]:
         data = self.request.user_data(self.image.machine)
         if len(data) > USER_DATA_LIMIT:
             raise InternalError(
@@ -106,6 +106,9 @@ class Blueprint:
             "enable-oslogin": "FALSE",
             "block-project-ssh-keys": "TRUE",
         }
+        if notice:
+            # The machine's agent finds here how early it is told: Google does not say it there.
+            values["dstack-cloud-preemption-notice"] = str(_NOTICE_S)
         if self.request.authorized_key:
             values["ssh-keys"] = f"{self.image.machine.user}:{self.request.authorized_key}"
         return [{"key": key, "value": value} for key, value in values.items()]

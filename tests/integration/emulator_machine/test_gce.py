@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import paramiko
 import pytest
 
+from dstack_cloud.machine.bundle import agent_bundle
+
 from .conftest import gce, until
 
 BASE = "http://metadata.google.internal/computeMetadata/v1"
@@ -108,6 +110,35 @@ def test_a_change_ends_the_wait_for_it(world, gce_machine):
     assert ask(gce_machine, f"{path}60&last_etag={etag}") == "TRUE"
     world.machines.notice(gce_machine.id, "TERMINATE_ON_HOST_MAINTENANCE", datetime.now(UTC))
     assert ask(gce_machine, "instance/maintenance-event") == "TERMINATE_ON_HOST_MAINTENANCE"
+
+
+def test_containers_are_kept_from_the_machines_token(gce_machine):
+    """They are as near to the metadata server as the machine; the agent's rule refuses them."""
+    gce_machine.ok("sudo mkdir -p /opt/agent")
+    gce_machine.ok("sudo tee /opt/agent/agent.pyz >/dev/null", stdin=agent_bundle())
+    ask_it = (
+        "exec 3<>/dev/tcp/169.254.169.254/80 || exit 7;"
+        r"printf 'GET /computeMetadata/v1/instance/service-accounts/default/token HTTP/1.1\r\n"
+        r"Host: x\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n' >&3; cat <&3"
+    )
+    container = f"sudo docker run --rm ubuntu bash -c {shlex.quote(ask_it)}"
+    assert "access_token" in gce_machine.ok(container)
+    guard = (
+        "import sys; sys.path.insert(0, '/opt/agent/agent.pyz')\n"
+        "from agent.gce import Gce\nGce({'machine_record': {}}).guard()"
+    )
+    for _ in range(2):
+        gce_machine.ok(f"sudo python3 -c {shlex.quote(guard)}")
+    code, out = gce_machine.run(container)
+    assert code == 7
+    assert "Connection refused" in out
+    # A new engine keeps the rule; the network's name server, at the same address, is left alone.
+    gce_machine.ok("sudo systemctl restart docker")
+    assert gce_machine.run(container)[0] == 7
+    rules = gce_machine.ok("sudo iptables -S DOCKER-USER").splitlines()
+    assert [rule for rule in rules if "169.254.169.254" in rule][1:] == []
+    assert "! --dport 53" in "".join(rules)
+    assert "access_token" in ask(gce_machine, "instance/service-accounts/default/token")
 
 
 def test_googles_agent_makes_host_keys_anew_unless_told_not_to(world):

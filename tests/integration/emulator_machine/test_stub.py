@@ -6,10 +6,13 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.request import Request, urlopen
 
 import pytest
@@ -19,10 +22,11 @@ from dstack_cloud.machine.keys import generate
 from dstack_cloud.machine.user_data import provision_script, user_data
 from dstack_cloud.ssh.base import ConnectionLostError
 from dstack_cloud.ssh.session import Endpoint, HostKeyMismatchError, SshSession, connect
-from moto_fixtures.machine.base import Ec2Facts, MachineSpec
+from moto_fixtures.machine.base import Ec2Facts, GceFacts, MachineSpec
 from moto_fixtures.machine.stub import StubMachines
 
 TESTS = Path(__file__).parents[2]
+EC2 = Ec2Facts("role", hop_limit=1, token_required=True)
 
 
 class World:
@@ -33,7 +37,11 @@ class World:
         self.exits: queue.Queue[tuple[str, str]] = queue.Queue()
         self.stubs = StubMachines(
             lambda id_, why: self.exits.put((id_, why)),
-            lambda role, machine: {"AccessKeyId": f"{role} of {machine}"},
+            lambda role, machine: {
+                "AccessKeyId": f"{role} of {machine}",
+                "access_token": "a-token",
+                "expires_in": 3599,
+            },
             self.folder,
         )
         self.host_key = generate()
@@ -42,7 +50,15 @@ class World:
         self._key_file.touch(0o600)
         self._key_file.write_text(self.client_key.private)
 
-    def launch(self, name: str = "i-1", *, no_job: int = 60, ready: bool = True) -> str:
+    def launch(
+        self,
+        name: str = "i-1",
+        *,
+        no_job: int = 60,
+        ready: bool = True,
+        facts: Ec2Facts | GceFacts = EC2,
+        compute: str | None = None,
+    ) -> str:
         image = MachineImage("ami-1", ready=ready)
         data = user_data(
             image,
@@ -52,6 +68,8 @@ class World:
             no_job=no_job,
             heartbeat=60,
             provision=None if ready else provision_script(),
+            cloud="gcp" if isinstance(facts, GceFacts) else "aws",
+            endpoints={"compute": compute},
         )
         return self.stubs.launch(
             MachineSpec(
@@ -66,7 +84,7 @@ class World:
                 ready=ready,
                 gpus=0,
                 gpu_name=None,
-                facts=Ec2Facts("role", hop_limit=1, token_required=True),
+                facts=facts,
             )
         )
 
@@ -88,6 +106,33 @@ def test_it_powers_itself_off_when_no_job_comes(world: World) -> None:
     assert world.exits.get(timeout=20) == ("i-1", "poweroff")
     assert "no job came, powering off" in (world.folder / "i-1.console").read_text()
     assert not (world.folder / "i-1").exists()
+
+
+class _Compute(BaseHTTPRequestHandler):
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_DELETE(self) -> None:
+        self.asked.append((self.path, self.headers["Authorization"]))
+        # At first it is out of order.
+        self.send_response(503 if len(self.asked) == 1 else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_one_of_google_has_itself_deleted_first(world: World) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Compute)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    facts = GceFacts("a-name", "a-project", 12, service_account="a@b")
+    endpoint = f"http://127.0.0.1:{server.server_port}/compute/v1/"
+    world.launch("4711", no_job=1, facts=facts, compute=endpoint)
+    assert world.exits.get(timeout=30) == ("4711", "poweroff")
+    path = "/compute/v1/projects/a-project/zones/us-east-1a/instances/a-name"
+    assert _Compute.asked == [(path, "Bearer a-token")] * 2
+    server.shutdown()
+    server.server_close()
 
 
 def test_commands_run_in_the_machine_and_not_on_the_host(world: World) -> None:
