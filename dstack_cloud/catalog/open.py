@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from dstack_cloud.config import Config
 
 
+# Without a configuration nothing says that there is an account on any other.
+UNSAID = ("aws",)
+"""The clouds whose catalogs are read live where no cloud is named or has a store."""
+
+
 def open_catalog(
     cloud: str, account: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Catalog:

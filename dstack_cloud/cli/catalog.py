@@ -26,12 +26,10 @@ def update(
 ) -> None:
     """Read what your account is offered, and today's prices, from the clouds."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
-    from dstack_cloud.catalog.open import open_catalogs, planned_over
+    from dstack_cloud.catalog.open import UNSAID, open_catalogs, planned_over
 
     config = configuration.load()
-    names = planned_over(config, cloud) or wiring.chosen(config, cloud)
-    opened = open_catalogs(names, config.accounts)
+    opened = open_catalogs(planned_over(config, cloud) or UNSAID, config.accounts)
     refresh_all(opened, config, region or ())
     if as_json:
         render.print_json(_as_json(opened))

@@ -61,7 +61,7 @@ def offers(
             _print_table([found])
         return
 
-    from dstack_cloud.catalog.open import open_catalogs, planned_over
+    from dstack_cloud.catalog.open import UNSAID, open_catalogs, planned_over
     from dstack_cloud.match import match
 
     config = _config()
@@ -71,8 +71,7 @@ def offers(
         from dstack_cloud import config as configuration
         from dstack_cloud.cli.catalog import refresh_all
 
-        # Without a configuration nothing says that there is an account on any but AWS.
-        fresh = [one for one in catalogs if one.cloud in (clouds or ["aws"])]
+        fresh = [one for one in catalogs if one.cloud in (clouds or UNSAID)]
         refresh_all(fresh, config or configuration.load(), region or [])
     plan = match(request, catalogs, limit=limit)
     if not plan.offers:
