@@ -17,6 +17,10 @@ def open_store(job: Mapping[str, Any]) -> Store:
         from .s3 import S3Store
 
         return S3Store(url, job["store"]["region"], job["store"].get("endpoint"))
+    if url.startswith("gs://"):
+        from .gcs import GcsStore
+
+        return GcsStore(url, job["store"].get("endpoint"))
     return FolderStore(url)
 
 

@@ -16,6 +16,8 @@ _LOOK = 0.02
 _MANNERS = 1.0
 _REFUSED = re.compile(
     r"AccessDenied|NoSuchBucket|InvalidAccessKeyId|SignatureDoesNotMatch|AllAccessDisabled"
+    # Google's: for a permission, and for a bucket that is not there.
+    r"|Error 403|bucket does not exist"
     # And what this machine's own system says.
     r"|Forbidden|cannot be run|\[Errno"
 )
@@ -33,6 +35,19 @@ class Result(NamedTuple):
 def environment(job: Mapping[str, Any]) -> dict[str, str]:
     """rclone's configuration, by variables only: no file, no secret on the command line."""
     store = job["store"]
+    values = _gcs(store) if store["url"].startswith("gs://") else _s3(store)
+    # rclone fails where AWS_CA_BUNDLE names a bundle, whatever the endpoint.
+    given = {key: value for key, value in os.environ.items() if key != "AWS_CA_BUNDLE"}
+    given.update({f"RCLONE_CONFIG_{_NAME}_{k}": v for k, v in values.items()})
+    given["RCLONE_CONFIG"] = "/dev/null"
+    if store["url"].startswith("gs://"):
+        # Its pauses double from one second here, so that ten tries, its default, may outlast an
+        # outage and the run's passing on to another machine, whose files it would then overwrite.
+        given["RCLONE_LOW_LEVEL_RETRIES"] = "3"
+    return given
+
+
+def _s3(store: Mapping[str, Any]) -> dict[str, str]:
     values = {
         "TYPE": "s3",
         "PROVIDER": "Other" if store.get("endpoint") else "AWS",
@@ -45,16 +60,26 @@ def environment(job: Mapping[str, Any]) -> dict[str, str]:
     }
     if store.get("endpoint"):
         values.update(ENDPOINT=store["endpoint"], FORCE_PATH_STYLE="true")
-    # rclone fails where AWS_CA_BUNDLE names a bundle, whatever the endpoint.
-    given = {key: value for key, value in os.environ.items() if key != "AWS_CA_BUNDLE"}
-    given.update({f"RCLONE_CONFIG_{_NAME}_{k}": v for k, v in values.items()})
-    given["RCLONE_CONFIG"] = "/dev/null"
-    return given
+    return values
+
+
+def _gcs(store: Mapping[str, Any]) -> dict[str, str]:
+    values = {
+        "TYPE": "google cloud storage",
+        "ENV_AUTH": "true",
+        "NO_CHECK_BUCKET": "true",
+        # Access by IAM alone: a bucket that has ACLs switched off takes none.
+        "BUCKET_POLICY_ONLY": "true",
+    }
+    if store.get("endpoint"):
+        # The base of the JSON API; uploads go to the same host.
+        values["ENDPOINT"] = store["endpoint"].rstrip("/") + "/storage/v1/"
+    return values
 
 
 def remote(job: Mapping[str, Any], source: str | None = None) -> str:
     """Where the run's artifacts are (or those of ``source``), as rclone names it."""
-    bucket, _, prefix = job["store"]["url"][len("s3://") :].partition("/")
+    bucket, _, prefix = job["store"]["url"].partition("://")[2].partition("/")
     parts = [bucket, prefix.strip("/"), "artifacts", source or job["run"]]
     return "{}:{}".format(_NAME, "/".join(part for part in parts if part))
 

@@ -1,28 +1,17 @@
-"""S3, as far as the agent needs it: small objects, conditional creation, listing.
+"""S3: where a bucket is, and how a request to it is signed.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/
 """
 
 from __future__ import annotations
 
-import http.client
-import os
-import re
 import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
-from html import unescape
+from collections.abc import Mapping
 
+from .bucket import BucketStore
 from .credentials import CredentialSource
-from .errors import StoreError
-from .sigv4 import encode_path, encode_query, sign
-from .store import Listed
-from .web import Response, Web
-
-# Seconds before each further try; in all, an outage of some ten seconds is ridden out here, and
-# callers that can wait longer ask again.
-_PAUSES = (0.2, 0.6, 1.5, 3.0, 5.0)
-_ENTRY = re.compile(r"<Contents>.*?<Key>(.*?)</Key>.*?<Size>(\d+)</Size>.*?</Contents>", re.DOTALL)
+from .sigv4 import sign
 
 
 def suffix(region: str) -> str:
@@ -40,136 +29,44 @@ def address(bucket: str, region: str, endpoint: str | None) -> tuple[str, str]:
     return f"https://{bucket}.s3.{region}.{suffix(region)}", ""
 
 
-class S3Store:
-    """``s3://bucket/prefix``. Thread-safe."""
+class S3Store(BucketStore):
+    only_new: Mapping[str, str] = {"if-none-match": "*"}
 
     def __init__(
         self, url: str, region: str, endpoint: str | None, source: CredentialSource | None = None
     ) -> None:
-        self.bucket, _, prefix = url[len("s3://") :].partition("/")
-        self.prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+        bucket = url[len("s3://") :].partition("/")[0]
+        super().__init__(url, *address(bucket, region, endpoint))
         self.region = region
-        self.endpoint = endpoint
-        base, self._root = address(self.bucket, region, endpoint)
-        self._web = Web(base)
         self._source = source or CredentialSource()
 
-    def _once(
+    def headers(
         self,
         method: str,
-        key: str,
+        path: str,
         query: Mapping[str, str],
-        headers: Mapping[str, str],
+        given: Mapping[str, str],
         body: bytes,
-        sink: str | None,
-    ) -> Response:
-        path = encode_path(f"{self._root}/{key}")
-        signed = sign(
+    ) -> Mapping[str, str]:
+        return sign(
             method,
             path,
             query,
-            {"host": self._web.host, **headers},
+            {"host": self._web.host, **given},
             body,
             credentials=self._source.get(),
             region=self.region,
             service="s3",
             stamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
         )
-        target = path + ("?" + encode_query(query) if query else "")
-        return self._web.request(method, target, signed, body, sink)
 
-    def _request(
-        self,
-        method: str,
-        key: str,
-        good: tuple[int, ...],
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        sink: str | None = None,
-    ) -> Response:
-        problem = ""
-        for pause in (*_PAUSES, None):
-            try:
-                answer = self._once(method, key, query or {}, headers or {}, body, sink)
-            except (OSError, http.client.HTTPException, StoreError) as error:
-                problem = str(error) or type(error).__name__
-            else:
-                if answer.status in good:
-                    return answer
-                problem = _problem(answer)
-                # 409: a conditional write met another one; S3 asks for another try.
-                if answer.status < 500 and answer.status not in (408, 409, 429):
-                    raise StoreError(
-                        f"{method} s3://{self.bucket}/{key}: {problem}",
-                        passing="Expired" in problem or "RequestTimeTooSkewed" in problem,
-                    )
-            if pause is not None:
-                time.sleep(pause)
-        raise StoreError(f"{method} s3://{self.bucket}/{key}: {problem}")
+    def digest(self, headers: Mapping[str, str]) -> str:
+        digest = headers.get("etag", "").strip('"')
+        if len(digest) == 32:
+            return digest
+        # Of an upload in parts; then rclone has left the whole's there.
+        stored = headers.get("x-amz-meta-md5chksum", "")
+        return b64decode(stored).hex() if stored else ""
 
-    def get(self, key: str) -> bytes | None:
-        answer = self._request("GET", self.prefix + key, (200, 404))
-        if answer.status == 404 and b"NoSuchBucket" in answer.body:
-            raise StoreError(f"the bucket {self.bucket} does not exist", passing=False)
-        return answer.body if answer.status == 200 else None
-
-    def put(self, key: str, data: bytes) -> None:
-        self._request("PUT", self.prefix + key, (200,), body=data)
-
-    def create(self, key: str, data: bytes) -> bool:
-        answer = self._request(
-            "PUT", self.prefix + key, (200, 412), headers={"if-none-match": "*"}, body=data
-        )
-        # A try whose answer was lost may have written it: then it is there, and it is ours.
-        return answer.status == 200 or self.get(key) == data
-
-    def list(self, prefix: str) -> list[Listed]:
-        return [*self.each(prefix)]
-
-    def each(self, prefix: str) -> Iterator[Listed]:
-        token = ""
-        while True:
-            query = {"list-type": "2", "prefix": self.prefix + prefix}
-            if token:
-                query["continuation-token"] = token
-            text = self._request("GET", "", (200,), query).body.decode()
-            for entry in _ENTRY.finditer(text):
-                key, size = entry.groups()
-                yield Listed(unescape(key)[len(self.prefix) :], int(size))
-            more = re.search(r"<NextContinuationToken>(.*?)</NextContinuationToken>", text)
-            if more is None:
-                return
-            token = unescape(more.group(1))
-
-    def fingerprint(self, key: str) -> tuple[int, str] | None:
-        answer = self._request("HEAD", self.prefix + key, (200, 404))
-        if answer.status != 200:
-            return None
-        digest = answer.headers.get("etag", "").strip('"')
-        if len(digest) != 32:
-            # Of an upload in parts; then rclone has left the whole's there.
-            stored = answer.headers.get("x-amz-meta-md5chksum", "")
-            digest = b64decode(stored).hex() if stored else ""
-        return int(answer.headers.get("content-length", 0)), digest
-
-    def delete(self, key: str) -> None:
-        self._request("DELETE", self.prefix + key, (200, 204, 404))
-
-    def fetch(self, key: str, path: str) -> bool:
-        half = path + ".part"
-        answer = self._request("GET", self.prefix + key, (200, 404), sink=half)
-        if answer.status != 200:
-            return False
-        os.replace(half, path)
-        return True
-
-
-def _problem(answer: Response) -> str:
-    """S3's own code and message where the body has them."""
-    text = answer.body.decode("utf-8", "replace")
-    code = re.search(r"<Code>(.*?)</Code>", text)
-    words = re.search(r"<Message>(.*?)</Message>", text)
-    if code is None:
-        return f"HTTP {answer.status}"
-    return "{}: {}".format(code.group(1), unescape(words.group(1)) if words else "")
+    def passing(self, status: int, problem: str) -> bool:
+        return "Expired" in problem or "RequestTimeTooSkewed" in problem

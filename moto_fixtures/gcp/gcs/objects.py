@@ -155,6 +155,12 @@ class Objects:
                 )
             del self._buckets[name]
 
+    def empty(self, name: str) -> None:
+        """Take a bucket away with all that is in it, as nobody can over the wire."""
+        with self._lock:
+            self.bucket(name)
+            del self._buckets[name]
+
     def find(self, bucket: str, name: str) -> Stored | None:
         with self._lock:
             return self.bucket(bucket).objects.get(name)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from support.agent_buckets import Bucket, Factory, gcs_buckets, s3_buckets
 
 from dstack_cloud.machine.bundle import agent_bundle
 from dstack_cloud.machine.job import End, Job, StoreAccess
@@ -270,6 +271,31 @@ def host(tmp_path: Path, image: str) -> Iterator[Host]:
             pytest.fail(problems.read_text())
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def s3_factory() -> Iterator[Factory]:
+    with s3_buckets() as factory:
+        yield factory
+
+
+@pytest.fixture(scope="session")
+def gcs_factory() -> Iterator[Factory]:
+    with gcs_buckets() as factory:
+        yield factory
+
+
+@pytest.fixture(params=["s3", "gcs"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket of each kind, and in this process' environment what lets an agent in."""
+    made: Bucket = request.getfixturevalue(f"{request.param}_factory")("runs-of-a-test")
+    for name in ("AWS_SESSION_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    made.make()
+    yield made
+    made.delete()
 
 
 def texts(log: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""Mounted artifacts, notices and restores with moto's S3 as the store, through rclone."""
+"""Mounted artifacts, notices and restores with a bucket as the store, through rclone."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
+from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
-from botocore.config import Config
-from moto.server import ThreadedMotoServer
+from support.agent_buckets import REGION, Bucket
 
 from dstack_cloud.machine.job import ArtifactSpec, StoreAccess
 
 if TYPE_CHECKING:
     from conftest import Follower, Host
 
-BUCKET = "synced-by-a-test"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 KEY = "p/artifacts/train-7/output/"
 MOUNTED = [ArtifactSpec("output", mount=True)]
+# For what has nothing to do with whose bucket it is.
+ON_S3 = pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 WAIT = "while ! test -e {0}; do sleep 0.05; done"
 
 
@@ -43,13 +42,14 @@ class Proxy:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.body()
                 if proxy.down:
                     proxy.refused += 1
                     self.reply(503, {}, b"<Error><Code>SlowDown</Code><Message>m</Message></Error>")
                     return
                 if self.command in ("PUT", "DELETE", "POST"):
-                    proxy.wrote.append((self.command, self.path.partition("?")[0]))
+                    # Google's uploads have the object in the query.
+                    proxy.wrote.append((self.command, unquote(self.path)))
                 given = {k: v for k, v in self.headers.items() if k.lower() != "accept-encoding"}
                 # Else it is taken for a form, and moto reads it as one.
                 given.setdefault("Content-Type", "application/octet-stream")
@@ -59,6 +59,17 @@ class Proxy:
                         self.reply(found.status, dict(found.headers), found.read())
                 except HTTPError as error:
                     self.reply(error.code, dict(error.headers), error.read())
+
+            def body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                del self.headers["Transfer-Encoding"]
+                data = b""
+                while size := int(self.rfile.readline(), 16):
+                    data += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return data
 
             def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response(status)
@@ -84,52 +95,22 @@ class Proxy:
         self.server.server_close()
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3(endpoint: str) -> Iterator[Any]:
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=row["Key"])
-    client.delete_bucket(Bucket=BUCKET)
-
-
-@pytest.fixture
-def proxy(endpoint: str) -> Iterator[Proxy]:
-    made = Proxy(endpoint)
+def proxy(bucket: Bucket) -> Iterator[Proxy]:
+    made = Proxy(bucket.endpoint)
     yield made
     made.close()
 
 
 @pytest.fixture
-def remote(host: Host, proxy: Proxy, s3: Any) -> Host:
-    host.job = replace(host.job, store=StoreAccess(f"s3://{BUCKET}/p", "us-east-1", proxy.url))
-    host.environment.update(KEYS)
+def remote(host: Host, proxy: Proxy, bucket: Bucket) -> Host:
+    host.job = replace(host.job, store=StoreAccess(f"{bucket.url}/p", REGION, proxy.url))
+    host.environment.update(bucket.environment)
     return host
 
 
-def get(s3: Any, name: str) -> bytes | None:
-    try:
-        data: bytes = s3.get_object(Bucket=BUCKET, Key=KEY + name)["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return None
-    return data
+def get(bucket: Bucket, name: str) -> bytes | None:
+    return bucket.get(KEY + name)
 
 
 def wait_for(wanted: Callable[[], Any], seconds: float = 60.0) -> None:
@@ -150,7 +131,7 @@ def began(host: Host, *commands: str, **changes: Any) -> Follower:
     return follower
 
 
-def test_small_and_large_files_names_and_deletions(remote: Host, s3: Any) -> None:
+def test_small_and_large_files_names_and_deletions(remote: Host, bucket: Bucket) -> None:
     follower = began(
         remote,
         "echo odd > 'output/sp ace ü%25'; echo gone > output/gone",
@@ -159,10 +140,10 @@ def test_small_and_large_files_names_and_deletions(remote: Host, s3: Any) -> Non
         "rm output/gone",
         WAIT.format("end"),
     )
-    wait_for(lambda: get(s3, "sp ace ü%25") == b"odd\n" and get(s3, "gone"))
-    wait_for(lambda: len(get(s3, "large") or b"") == 70000000)
+    wait_for(lambda: get(bucket, "sp ace ü%25") == b"odd\n" and get(bucket, "gone"))
+    wait_for(lambda: len(get(bucket, "large") or b"") == 70000000)
     go(remote, "one")
-    wait_for(lambda: get(s3, "gone") is None)
+    wait_for(lambda: get(bucket, "gone") is None)
     go(remote, "end")
     follower.rest()
     assert follower.end is not None
@@ -170,7 +151,8 @@ def test_small_and_large_files_names_and_deletions(remote: Host, s3: Any) -> Non
     assert (artifact["files"], artifact["stored"], artifact["error"]) == (2, True, None)
 
 
-def test_a_file_overwritten_while_it_is_copied(remote: Host, s3: Any, proxy: Proxy) -> None:
+@ON_S3
+def test_a_file_overwritten_while_it_is_copied(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
     """Each version is one letter. A program that overwrites it in place, over and over, waits for
     the copy at most for a moment; whatever arrives is one version."""
     follower = began(
@@ -193,7 +175,7 @@ print('longest', longest, flush=True)
     deadline = time.monotonic() + 90
     while len(seen) < 3:
         assert time.monotonic() < deadline
-        data = get(s3, "weights")
+        data = get(bucket, "weights")
         if data is not None:
             letters = set(data)
             assert (len(data), len(letters)) == (4 << 20, 1)
@@ -206,7 +188,7 @@ print('longest', longest, flush=True)
     assert longest < 20
 
 
-def test_a_store_that_is_away_for_a_while(remote: Host, s3: Any, proxy: Proxy) -> None:
+def test_a_store_that_is_away_for_a_while(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
     follower = began(
         remote, WAIT.format("one"), "echo x > output/x", WAIT.format("end"), "echo y > output/y"
     )
@@ -222,36 +204,26 @@ def test_a_store_that_is_away_for_a_while(remote: Host, s3: Any, proxy: Proxy) -
     follower.rest()
     assert follower.end is not None
     assert [a["stored"] for a in follower.end["artifacts"]] == [True]
-    assert (get(s3, "x"), get(s3, "y")) == (b"x\n", b"y\n")
+    assert (get(bucket, "x"), get(bucket, "y")) == (b"x\n", b"y\n")
 
 
-def test_what_is_missing_is_named(remote: Host, s3: Any) -> None:
+def test_what_is_missing_is_named(remote: Host, bucket: Bucket) -> None:
     follower = began(
         remote, "echo 1 > output/1", WAIT.format("one"), "echo 2 > output/2; echo 3 > output/3"
     )
-    wait_for(lambda: get(s3, "1"))
-    for row in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        s3.delete_object(Bucket=BUCKET, Key=row["Key"])
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            s3.delete_bucket(Bucket=BUCKET)
-            break
-        except s3.exceptions.ClientError:
-            assert time.monotonic() < deadline
-            for row in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-                s3.delete_object(Bucket=BUCKET, Key=row["Key"])
+    wait_for(lambda: get(bucket, "1"))
+    bucket.delete()
     go(remote, "one")
     follower.rest()
-    s3.create_bucket(Bucket=BUCKET)
+    bucket.make()
     assert follower.end is not None
     (artifact,) = follower.end["artifacts"]
     assert not artifact["stored"]
     assert artifact["error"].startswith("2 of 3 files, 4 bytes, are missing: output/")
-    assert artifact["error"].endswith(f"the bucket {BUCKET} does not exist")
+    assert artifact["error"].endswith(f"the bucket {bucket.url[5:]} does not exist")
 
 
-def test_restored_through_rclone(remote: Host, s3: Any) -> None:
+def test_restored_through_rclone(remote: Host, bucket: Bucket) -> None:
     first = began(
         remote,
         "mkdir output/deep; echo step 1 > 'output/deep/check point'",
@@ -281,16 +253,17 @@ def test_restored_through_rclone(remote: Host, s3: Any) -> None:
         assert follower.end["message"] is None
         assert b"step 1" in follower.log
         assert b"2020-01-02 03:04:05" in follower.log
-        assert get(s3, "zeros") is None
-        assert get(s3, "deep/check point") == b"step 1\n"
+        assert get(bucket, "zeros") is None
+        assert get(bucket, "deep/check point") == b"step 1\n"
     finally:
         again.close()
 
 
+@ON_S3
 def test_a_restore_rides_out_an_outage_and_misses_nothing(
-    remote: Host, s3: Any, proxy: Proxy
+    remote: Host, bucket: Bucket, proxy: Proxy
 ) -> None:
-    s3.put_object(Bucket=BUCKET, Key=KEY + "x", Body=b"1234")
+    bucket.put(KEY + "x", b"1234")
     proxy.down = True
     remote.start("echo never", artifacts=MOUNTED, restore=True, attempt=2)
     follower = remote.follow()
@@ -298,14 +271,14 @@ def test_a_restore_rides_out_an_outage_and_misses_nothing(
     told = {"path": "output", "files": 3, "bytes": 12, "stored": True, "error": None}
     end = {"state": "lost", "reason": "lost", "artifacts": [told]}
     body = json.dumps(end).encode()
-    s3.put_object(Bucket=BUCKET, Key="p/runs/train-7/attempts/1/end.json", Body=body)
+    bucket.put("p/runs/train-7/attempts/1/end.json", body)
     proxy.down = False
     follower.rest()
     assert follower.end is not None
     assert follower.end["message"].startswith("artifacts to restore are gone: output had 3 files")
 
 
-def test_a_fenced_attempt_writes_nothing_more(remote: Host, s3: Any, proxy: Proxy) -> None:
+def test_a_fenced_attempt_writes_nothing_more(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
     """Cut off while it has work to copy; when the store is back, the run is another attempt's."""
     follower = began(
         remote,
@@ -314,17 +287,17 @@ def test_a_fenced_attempt_writes_nothing_more(remote: Host, s3: Any, proxy: Prox
         "echo 2 > output/x; rm output/y || true",
         WAIT.format("end"),
     )
-    wait_for(lambda: get(s3, "x") == b"1\n")
+    wait_for(lambda: get(bucket, "x") == b"1\n")
     proxy.down = True
     go(remote, "one")
     follower.until(lambda: bool(follower.statuses[-1]["sync"]["error"]))
     lost = json.dumps({"state": "lost", "reason": "machine-lost"}).encode()
-    s3.put_object(Bucket=BUCKET, Key="p/runs/train-7/attempts/1/end.json", Body=lost)
-    s3.put_object(Bucket=BUCKET, Key=KEY + "x", Body=b"newer")
+    bucket.put("p/runs/train-7/attempts/1/end.json", lost)
+    bucket.put(KEY + "x", b"newer")
     already = len(proxy.wrote)
     proxy.down = False
     follower.rest()
     assert follower.end is not None
     assert follower.end["reason"] == "fenced"
-    assert get(s3, "x") == b"newer"
+    assert get(bucket, "x") == b"newer"
     assert [path for _, path in proxy.wrote[already:] if "/artifacts/" in path] == []
