@@ -1,7 +1,9 @@
 """What a deadline costs with the policy, beside on-demand only, greedy and Uniform Progress.
 
 Replays every spot trace below a folder, each zone alone and the zones of a folder together, and
-prints the mean cost over on-demand only, and the deadlines missed. See bench/replay/.
+prints the mean cost over on-demand only, and the deadlines missed. With ``--cells`` every folder by
+itself, at four ratios, and what of the gap to the bound is closed; without traces, made ones. See
+bench/replay/.
 """
 
 from __future__ import annotations
@@ -10,39 +12,51 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from replay.cells import Row, Runs, Zones, made, real, table  # noqa: E402
+from replay.cells import lines as cell_lines  # noqa: E402
 from replay.rules import Job, Result, greedy, lower_bound, replay, uniform_progress  # noqa: E402
 from replay.synthetic import markov  # noqa: E402
 from replay.traces import TraceError, load, starts  # noqa: E402
 
 from dstack_cloud.deadline import decide  # noqa: E402
 
-Zones = Sequence[Sequence[bool]]
-Row = dict[str, float | int]
-
 
 def main() -> int:
     args = _arguments()
     job = Job(args.work, args.work * args.ratio, args.restart, args.price_ratio)
     try:
+        if args.cells:
+            print("\n".join(_cells(args)))
+            return 0
         runs = _runs(args.traces, job, args.starts)
     except TraceError as error:
         print(f"✗ traces       {error}", file=sys.stderr)
         return 2
-    table = {kind: compare(job, found) for kind, found in runs.items()}
+    found = {kind: compare(job, some) for kind, some in runs.items()}
     if args.json and args.rows:
-        print(json.dumps([_row(table)], ensure_ascii=False))
+        print(json.dumps([_row(found)], ensure_ascii=False))
     elif args.json:
-        print(json.dumps(table))
+        print(json.dumps(found))
     else:
-        print("\n".join(_lines(table)))
+        print("\n".join(_lines(found)))
     return 0
+
+
+def _cells(args: argparse.Namespace) -> list[str]:
+    def source(job: Job) -> Iterator[tuple[str, Runs]]:
+        return real(args.traces, job, args.starts) if args.traces else made(job, args.starts)
+
+    def job_of(ratio: float) -> Job:
+        return Job(args.work, args.work * ratio, args.restart, args.price_ratio)
+
+    return cell_lines(table(source, compare, job_of))
 
 
 def compare(job: Job, runs: Sequence[tuple[Zones, float]]) -> dict[str, Row]:
@@ -96,6 +110,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--price-ratio", type=float, default=0.3, help="spot over on-demand (0.3)")
     parser.add_argument("--starts", type=int, default=16, help="jobs for each zone (16)")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cells", action="store_true", help="each folder, at ratios 1.1 to 2")
     args = parser.parse_args()
     args.rows = args.traces is None
     for name in ("work", "ratio", "restart", "price_ratio"):

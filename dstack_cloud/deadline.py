@@ -34,9 +34,12 @@ away. Here both are learned while the job runs:
 2. *What it is worth.* The octaves make spot a Markov chain: end, or grow into the next octave. The
    least expected cost of the rest as a function of work left, slack, age and what runs solves the
    Bellman equation, upwind on a grid of work and slack, which both only fall (Kushner & Dupuis,
-   "Numerical Methods for Stochastic Control Problems in Continuous Time", 1992).
-3. *What to do.* The allowed choice that costs least. Spot that runs is kept; of several zones the
-   one is taken whose hour of work is expected to cost least, its start included.
+   "Numerical Methods for Stochastic Control Problems in Continuous Time", 1992). Spot may be lost
+   before it works, which is what makes short stays worthless.
+3. *What to do.* The allowed choice that costs least. Spot that runs is kept. Where nothing runs and
+   the slack is enough for another try, spot that is up is taken whatever was seen: what is learned
+   from a bad stretch would outlast it, for on-demand learns no better. Of several zones the one is
+   taken whose hour of work is expected to cost least, its start included.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ Kind = Literal["wait", "spot", "on-demand"]
 _Grid = list[list[float]]  # [work][slack]
 
 _ROWS, _COLUMNS = 14, 16  # of the grid: coarser costs money, finer time
-_SWEEPS = 2  # repeats of a cell, at most
+_SWEEPS = 6  # repeats of a cell, at most
 _TINY = 1e-6  # seconds: what rounding may add up to over a run
 
 
@@ -118,6 +121,8 @@ def _choose(now: State) -> Choice:
     if zone is not None and slack + _TINY >= min(start, now.interval):
         if holds:
             return Choice("spot", zone, "it runs")
+        if now.running == "wait" and slack >= now.restart + now.interval:
+            return Choice("spot", zone, "it is up, and there is time for another try")
         ride, spot = _costs(now, slack)
         if spot <= ride:
             return Choice("spot", zone, "it is likely to be worth its start")
@@ -165,7 +170,7 @@ def _costs(now: State, slack: float) -> tuple[float, float]:
         return stay * at(grids[b], spent) + leaves * (grow * at(grids[older], spent) + end * ended)
 
     if seen.zone is not None:
-        spot = price * now.restart + plan.at(plan.spot[b], now.work_left, slack - now.restart)
+        spot = plan.start(b, now.work_left, slack)
         if not runs:
             return now.restart + at(plan.od_up[b], now.restart), spot
         ended = (1 - sum(again)) * at(plan.od_down[0], 0)
@@ -175,9 +180,7 @@ def _costs(now: State, slack: float) -> tuple[float, float]:
         wait = plan.at(plan.idle[b], now.work_left, slack) if slack > 0 else math.inf
         return ran + later(down_rates, plan.od_down, 0, at(plan.od_up[0], 0)), wait
     start = step + now.restart
-    back = min(
-        price * now.restart + at(plan.spot[0], start), now.restart + at(plan.od_up[0], start)
-    )
+    back = min(plan.start(0, now.work_left, slack - step), now.restart + at(plan.od_up[0], start))
     rest = later(down_rates, plan.idle, step, back)
     return now.restart + at(plan.od_down[b], now.restart), rest
 
@@ -192,9 +195,14 @@ class _Values:
     """Expected cost of the rest, in seconds of on-demand, by octave of the age of what spot does.
 
     ``spot`` runs; on-demand runs while spot is up (``od_up``) or not (``od_down``); nothing runs
-    and spot is down (``idle``). Slack is before on-demand must start.
+    and spot is down (``idle``). Slack is before on-demand must start. ``starts``: the chances that
+    spot is lost in its start, and that it grows into the next octave.
     """
 
+    price: float
+    restart: float
+    again: tuple[float, ...]
+    starts: list[tuple[float, float]]
     step: float
     slacks: tuple[float, ...]
     spot: list[_Grid]
@@ -215,6 +223,21 @@ class _Values:
         return (1 - x) * ((1 - y) * low[j - 1] + y * low[j]) + x * (
             (1 - y) * high[j - 1] + y * high[j]
         )
+
+    def start(self, octave: int, work: float, slack: float) -> float:
+        """With a start of spot of this age: half of it is paid where the zone is lost meanwhile."""
+        lost, grown = self.starts[octave]
+        paid, left = self.price * self.restart, slack - self.restart
+
+        def spot(b: int) -> float:
+            return self.at(self.spot[b], work, left)
+
+        idle = self.at(self.idle[0], work, left) if left > 0 else work + self.restart
+        other = (1 - sum(self.again)) * idle
+        other += sum(p * (paid + spot(b)) for b, p in enumerate(self.again) if p)
+        older = min(octave + 1, len(self.spot) - 1)
+        works = (1 - lost - grown) * spot(octave) + grown * spot(older)
+        return paid * (1 - lost / 2) + works + lost * other
 
 
 @lru_cache(maxsize=64)
@@ -249,6 +272,7 @@ def _solve(
         share = (s - restart - slacks[k - 1]) / (slacks[k] - slacks[k - 1]) if k else 0.0
         lands.append((k, share))
     q = 1 / h
+    starts = _starts(up, restart)
     ups = [(b, e, g, 1 / (q + e + g)) for b, (e, g) in _chain(up)]
     downs = [(b, e, g, 1 / (q + e + g)) for b, (e, g) in _chain(down)]
     for i in range(1, _ROWS):
@@ -270,14 +294,21 @@ def _solve(
                 before = no[0][j]
                 # What a start costs and leaves, by age of the zone: spot, and on-demand instead.
                 if k:
-                    begin = [
-                        price * restart + share * row[k] + (1 - share) * row[k - 1] for row in sp
-                    ]
+                    works = [share * row[k] + (1 - share) * row[k - 1] for row in sp]
+                    fails = none * (share * no[0][k] + (1 - share) * no[0][k - 1])
+                    for b, chance in enumerate(again):
+                        fails += chance * (price * restart + works[b])
                     ride = restart + share * ou[0][k] + (1 - share) * ou[0][k - 1]
                 else:
-                    can = slacks[j] >= restart
-                    begin = [price * restart + row[0] if can else math.inf for row in sp]
-                    ride = restart + w
+                    works, fails, ride = [row[0] for row in sp], restart + w, restart + w
+                begin = [
+                    price * restart * (1 - x / 2) + (1 - x - y) * here + y * older + x * fails
+                    for (x, y), here, older in zip(
+                        starts, works, (*works[1:], works[-1]), strict=True
+                    )
+                ]
+                if slacks[j] < restart:
+                    begin = [math.inf] * len(begin)
                 fresh = min(begin[0], ride)
                 lost, lost_od = none * before, none * od[0][j]
                 for b, chance in enumerate(again):
@@ -301,10 +332,19 @@ def _solve(
                     od[b][j] = goes_on if goes_on < no[b][j] else no[b][j]
                 if abs(no[0][j] - before) < 2e-4 * w:
                     break
-    return _Values(h, slacks, spot, od_up, od_down, idle)
+    return _Values(price, restart, again, starts, h, slacks, spot, od_up, od_down, idle)
 
 
 def _chain(rates: Rates) -> list[tuple[int, tuple[float, float]]]:
     """Oldest first; the last octave only ends."""
     last = len(rates) - 1
     return [(b, (e, g if b < last else 0.0)) for b, (e, g) in reversed(list(enumerate(rates)))]
+
+
+def _starts(rates: Rates, restart: float) -> list[tuple[float, float]]:
+    """By octave, the chances to end and to grow older within a start."""
+    found = []
+    for _, (end, grow) in reversed(_chain(rates)):
+        share = (1 - math.exp(-(end + grow) * restart)) / (end + grow)
+        found.append((end * share, grow * share))
+    return found

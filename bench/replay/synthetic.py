@@ -66,6 +66,44 @@ def flapping(seed: int, gap: float, days: float = 20) -> list[bool]:
     return [(tick + seed) % 2 == 0 for tick in range(int(days * 86400 / gap))]
 
 
+def noise(seed: int, gap: float, days: float = 20) -> list[bool]:
+    """Up or not by the toss of a coin at every tick."""
+    rng = random.Random(seed)
+    return [rng.random() < 0.5 for _ in range(int(days * 86400 / gap))]
+
+
+def regimes(seed: int, gap: float, days: float = 20) -> list[bool]:
+    """Half a day of plenty, half a day of scarcity, and so on."""
+    trace: list[bool] = []
+    while len(trace) * gap < days * 86400:
+        plenty = (len(trace) * gap // 43200 + seed) % 2 == 0
+        up_hours, down_hours = (8.0, 0.5) if plenty else (0.5, 6.0)
+        trace += markov(seed * 1009 + len(trace), gap, 0.5, up_hours, down_hours)
+    return trace
+
+
+def bursts(seed: int, gap: float, days: float = 20) -> list[bool]:
+    """A long stay, hours of short ones, a long absence, and so on."""
+    rng = random.Random(seed)
+    trace: list[bool] = []
+    while len(trace) * gap < days * 86400:
+        trace += [True] * (1 + int(rng.expovariate(gap / 36000)))
+        short = 0.05 + rng.expovariate(6.0)  # days
+        trace += markov(rng.randrange(10**6), gap, short, 0.2, 0.4)
+        trace += [False] * (1 + int(rng.expovariate(gap / 21600)))
+    return trace
+
+
+def together(kind: str, seed: int, gap: float, count: int, *, alike: bool) -> list[list[bool]]:
+    """Zones of a kind; where they are ``alike``, all are away at the same times, besides their
+    own."""
+    zones = [KINDS[kind](seed * 100 + k, gap) for k in range(count)]
+    if not alike:
+        return zones
+    common = markov(seed + 9000, gap, up_hours=3.0, down_hours=3.0)
+    return [[a and b for a, b in zip(zone, common, strict=False)] for zone in zones]
+
+
 KINDS: dict[str, Callable[[int, float], list[bool]]] = {
     "markov, short": lambda seed, gap: markov(seed, gap, up_hours=0.7, down_hours=0.5),
     "markov, long": lambda seed, gap: markov(seed, gap, up_hours=12, down_hours=8),
@@ -75,4 +113,10 @@ KINDS: dict[str, Callable[[int, float], list[bool]]] = {
     "heavy tails": heavy,
     "diurnal": diurnal,
     "flapping": flapping,
+    "markov, tiny": lambda seed, gap: markov(seed, gap, up_hours=0.2, down_hours=0.2),
+    "noise": noise,
+    "regimes": regimes,
+    "bursts": bursts,
+    "always": lambda seed, gap: [True] * int(20 * 86400 / gap),
+    "never": lambda seed, gap: [False] * int(20 * 86400 / gap),
 }

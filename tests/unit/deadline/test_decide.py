@@ -66,13 +66,37 @@ def test_a_cheaper_zone_is_preferred() -> None:
 
 def test_spot_that_was_away_long_is_waited_for_less() -> None:
     """The same hour, slack and work; only what was seen differs."""
-    now = replace(state(hours_left=13, zones="a"), work_left=7 * HOUR)
+    now = replace(state(hours_left=13, zones="a"), work_left=8 * HOUR)
     gone = looked(now, [(4.0, "")])
     brief = looked(
         now, [(0.05, "a"), (0.9, ""), (1.0, "a"), (2.0, ""), (2.1, "a"), (3.98, ""), (4, "")]
     )
     assert decide(brief).kind == "wait"
-    assert decide(replace(gone, work_left=7.5 * HOUR)).kind == "on-demand"
+    assert decide(gone).kind == "on-demand"
+
+
+def visited(stay: float, *, price: float = 0.3, hours_left: float = 24) -> State:
+    """Spot, back now, was there eight times so far, for ``stay`` minutes after half an hour."""
+    now = state(hours_left=hours_left, zones="a")
+    looks, hours = [], 0.0
+    for _ in range(8):
+        looks += [(hours + 0.5, "a"), (hours + 0.5 + stay / 60, "")]
+        hours += 0.5 + stay / 60
+    return looked(replace(now, prices={"a": price}), [*looks, (hours + 0.5, "a")])
+
+
+def test_on_demand_is_not_left_for_spot_that_goes_before_it_works() -> None:
+    """A start takes six minutes."""
+    assert decide(replace(visited(3), running="on-demand")).kind == "on-demand"
+    assert decide(replace(visited(60), running="on-demand")).kind == "spot"
+
+
+def test_where_nothing_runs_spot_is_tried_whatever_was_seen() -> None:
+    brief = visited(3, price=0.8)
+    assert decide(brief).kind == "spot"
+    # Less slack than a start and the time to the next decision: no time for another try.
+    tight = brief.deadline - brief.elapsed - 2 * brief.restart - brief.interval / 2
+    assert decide(replace(brief, work_left=tight)).kind == "on-demand"
 
 
 def test_on_demand_without_capacity_gives_way_to_spot() -> None:
