@@ -197,7 +197,7 @@ def _user_data(
         no_job=timers.no_job,
         heartbeat=timers.heartbeat,
         prepull=prepull,
-        provision=None if image.ready else provision_script(),
+        provision=provision_script(),
         settings=settings,
         cloud=cloud,
         endpoints=endpoints,

@@ -128,17 +128,20 @@ def _boot_script(
         " --property=OOMScoreAdjust=-1000 /bin/sh /run/dstack/deadman.sh\n",
         on_gce.KEEP_HOST_KEY if google else "",
     ]
-    if image.ready or provision is None:
+    if provision is None:
         parts.append("touch /run/dstack/ready\n")
     else:
+        # The clouds' deep learning images have driver and Docker, but no rclone.
+        there = "command -v dockerd && command -v rclone" if image.ready else "false"
         parts += [
+            f"if {{ {there}; }} >/dev/null 2>&1; then\ntouch /run/dstack/ready\nelse\n",
             "touch /run/dstack/provisioning\n",
             _heredoc("/run/dstack/provision.sh", provision),
             _heredoc("/run/dstack/make-ready.sh", _PROVISION.replace("@LOG@", PROVISION_LOG)),
             f"{_UNIT} --unit=dstack-provision {_AFTER_NETWORK}"
             f" --setenv=NVIDIA_DRIVER={image.driver or 'none'}"
             + "".join(f" --setenv={shlex.quote(f'{k}={v}')}" for k, v in settings.items())
-            + " /bin/sh /run/dstack/make-ready.sh\n",
+            + " /bin/sh /run/dstack/make-ready.sh\nfi\n",
         ]
     if prepull is not None:
         parts += [
@@ -215,10 +218,10 @@ def user_data(
     and as text for Google Cloud, at most `MAX_SIZE`.
 
     ``no_job`` and ``heartbeat`` are seconds (see the dead-man timer above); ``prepull`` is the
-    container image to pull at boot, ``provision`` the text of the provisioning script, used only
-    where the image isn't ready, ``settings`` more of its environment, ``endpoints`` overrides of
-    the cloud's service addresses. The host's private key is
-    the one secret in it, and is replaced right after the first connection. Raises InternalError
+    container image to pull at boot, ``provision`` the text of the provisioning script, used
+    where the image isn't ready, or lacks what all of them need, ``settings`` more of its
+    environment, ``endpoints`` overrides of the cloud's service addresses. The host's private key
+    is the one secret in it, and is replaced right after the first connection. Raises InternalError
     when the result is larger than what a cloud accepts.
     """
     text = cloud_config(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import paramiko
 import pytest
 
+from dstack_cloud.clouds.base import MachineImage
 from dstack_cloud.machine.bundle import agent_bundle
+from dstack_cloud.machine.user_data import provision_script, user_data
 
 from .conftest import gce, until
 
@@ -139,6 +142,29 @@ def test_containers_are_kept_from_the_machines_token(gce_machine):
     assert [rule for rule in rules if "169.254.169.254" in rule][1:] == []
     assert "! --dport 53" in "".join(rules)
     assert "access_token" in ask(gce_machine, "instance/service-accounts/default/token")
+
+
+def test_what_a_deep_learning_image_lacks_is_installed(world):
+    """The product's own user data, on an image that is called ready and has no rclone."""
+    data = user_data(
+        MachineImage("an-image", ready=True),
+        host_key_private=world.host_key.private,
+        host_key_public=world.host_key.public,
+        authorized_key=world.client_key.public,
+        no_job=300,
+        heartbeat=60,
+        provision=provision_script(),
+        cloud="gcp",
+    )
+    given = gce(world)
+    facts = replace(given["facts"], attributes={"user-data": data.decode()})
+    machine = world.launch(**{**given, "user_data": data, "facts": facts, "ready": False})
+    machine.ok(
+        "timeout 100 sh -c 'until [ -e /run/dstack/ready ]; do sleep 0.2; done'", seconds=120
+    )
+    machine.ok("command -v rclone && sudo docker info")
+    world.machines.kill(machine.id)
+    assert world.next_exit() == (machine.id, "killed")
 
 
 def test_googles_agent_makes_host_keys_anew_unless_told_not_to(world):

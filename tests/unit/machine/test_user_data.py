@@ -52,10 +52,13 @@ def test_a_stock_image_is_told_where_the_toolkit_is() -> None:
     assert words[-2:] == ["/bin/sh", "/run/dstack/make-ready.sh"]
 
 
-def test_a_ready_image_is_not_provisioned() -> None:
-    boot = _boot(MachineImage("ami-1", ready=True), NVIDIA_TOOLKIT_REPOSITORY="https://host")
-    assert not any("dstack-provision" in line for line in boot)
-    assert any("unit=dstack-deadman" in line for line in boot)
+def test_a_ready_image_is_provisioned_only_where_it_lacks_something() -> None:
+    boot = _boot(MachineImage("ami-1", ready=True))
+    (look,) = [line for line in boot if line.startswith("if {")]
+    assert "command -v rclone" in look
+    assert any("unit=dstack-provision" in line for line in boot)
+    stock = _boot(MachineImage("ami-1", ready=False))
+    assert "if { false; } >/dev/null 2>&1; then" in stock
 
 
 def test_a_machine_of_google_is_deleted_before_it_powers_itself_off() -> None:
