@@ -1,4 +1,4 @@
-"""``python -m moto_fixtures up|down|status``: the emulated AWS, started and taken away."""
+"""``python -m moto_fixtures up|down|status``: an emulated cloud, started and taken away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.verb == "up":
             from moto_fixtures.up import up
 
-            sys.stdout.write(up(options.name, stub=options.stub))
+            sys.stdout.write(up(options.name, cloud=options.cloud, stub=options.stub))
         elif options.verb == "status":
             from moto_fixtures.up import status
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m moto_fixtures", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     up = verbs.add_parser("up", help="start it; prints `export NAME='VALUE'` lines, for eval")
+    up.add_argument("--cloud", choices=("aws", "gcp"), default="aws", help="which one")
     up.add_argument("--stub", action="store_true", help="machines without containers: no Docker")
     down = verbs.add_parser("down", help="take every trace of it away")
     down.add_argument(

@@ -1,4 +1,4 @@
-"""Start an emulated AWS and say how to reach it."""
+"""Start an emulated cloud and say how to reach it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol
 
 from moto_fixtures.down import take_down
 from moto_fixtures.machine import images, network, process, registry
@@ -18,26 +19,38 @@ from moto_fixtures.machine.locks import only_one
 from moto_fixtures.machine.paths import home, state_dir
 from moto_fixtures.machine.shell import FixtureError, engine_answers, run, say
 
-STORE = "dstack-cloud-demo"
-REGION = "us-east-1"
 DAEMON = "server"
+CLOUDS = ("aws", "gcp")
+STORE = "dstack-cloud-demo"
+ADMIN, DAILY = "dstack-admin", "dstack-daily"
 _LOOPBACK = "127.0.0.1"
+_OTHERS = ("AWS_", "CLOUDSDK_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 _ROOT = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True)
-class Keys:
-    """Access keys as (id, secret): the administrator's and the daily user's."""
+class Environment(Protocol):
+    """``moto_fixtures.CLOUD.environment``: how a cloud's server is started and reached.
 
-    admin: tuple[str, str]
-    daily: tuple[str, str]
+    ``PORTS`` are the server's options, the API's first; ``endpoints`` are in their order, and
+    ``key`` is what the control interface hands out for a user.
+    """
+
+    SERVER: str
+    SCHEME: str
+    PORTS: tuple[str, ...]
+
+    def values(
+        self, endpoints: list[str], key: dict[str, Any], state: Path, user: str
+    ) -> dict[str, str]: ...
+
+    def init_words(self, store: str) -> list[str]: ...
 
 
-def up(name: str, *, stub: bool = False) -> str:
+def up(name: str, *, cloud: str = "aws", stub: bool = False) -> str:
     """Start the emulator called ``name`` unless it runs; return the ``export`` lines.
 
-    With ``stub``, machines are states without containers, and no Docker is needed. Raises
-    FixtureError; what was begun is then taken away again.
+    ``cloud`` is one of ``CLOUDS``. With ``stub``, machines need no Docker (see ``machine.stub``).
+    Raises FixtureError; what was begun is then taken away again.
     """
     state = state_dir(name)
     with only_one(f"up-{name}"):
@@ -46,13 +59,13 @@ def up(name: str, *, stub: bool = False) -> str:
             return (state / "env").read_text()
         take_down(name, quiet=True)
         try:
-            return _start(name, state, stub)
+            return _start(name, state, cloud, stub)
         except BaseException:
             take_down(name, quiet=True)
             raise
 
 
-def _start(name: str, state: Path, stub: bool) -> str:
+def _start(name: str, state: Path, cloud: str, stub: bool) -> str:
     state.mkdir(parents=True)
     gateway = None
     if not stub:
@@ -63,28 +76,43 @@ def _start(name: str, state: Path, stub: bool) -> str:
         gateway = net.gateway
         say(f"network: {net.subnet} on {net.bridge}")
         registry.start(net)
-    port = _common_port(gateway)
-    argv = [sys.executable, "-m", "moto_fixtures.aws.server", "--name", name, "--port", str(port)]
-    argv += ["--store", STORE]
+    chosen = _environment(cloud)
+    ports = [_common_port(gateway) for _ in chosen.PORTS]
+    argv = [sys.executable, "-m", chosen.SERVER, "--name", name, "--store", STORE]
+    for option, number in zip(chosen.PORTS, ports, strict=True):
+        argv += [option, str(number)]
     argv += ["--stub"] if gateway is None else ["--gateway", gateway]
     process.start(argv, directory=state, name=DAEMON, env=_clean_environment(), cwd=_ROOT)
-    control = f"http://{_LOOPBACK}:{port}"
+    control = f"http://{_LOOPBACK}:{ports[0]}"
     process.wait_ready(lambda: _ready(control), directory=state, name=DAEMON, seconds=60)
-    endpoint = control if gateway is None else f"http://{gateway}:{port}"
-    say(f"emulator {name}: answers at {endpoint}")
-    keys = _keys(control)
-    admin = _values(endpoint, control, keys.admin, state)
+    address = _LOOPBACK if gateway is None else gateway
+    endpoints = [f"http://{address}:{port}" for port in ports]
+    say(f"emulator {name}: answers at {endpoints[0]}")
+    keys = json.loads(_get(f"{control}/_emulator/keys"))
+    admin, daily = (
+        {
+            **chosen.values(endpoints, keys[user], state, user),
+            "MOTO_FIXTURES_URL": control,
+            "DSTACK_CLOUD_CONFIG": str(state / "config.yaml"),
+        }
+        for user in (ADMIN, DAILY)
+    )
     _write_private(state / "env-admin", _exports(admin))
-    prepare(admin)
-    text = _exports(_values(endpoint, control, keys.daily, state))
+    prepare(admin, chosen.init_words(f"{chosen.SCHEME}://{STORE}"))
+    text = _exports(daily)
     _write_private(state / "env", text)
     return text
 
 
-def prepare(values: dict[str, str]) -> None:
+def _environment(cloud: str) -> Environment:
+    module: Any = import_module(f"moto_fixtures.{cloud}.environment")
+    found: Environment = module
+    return found
+
+
+def prepare(values: dict[str, str], words: list[str]) -> None:
     """Do once, as the administrator, what ``run`` takes for granted: the product's own ``init``."""
-    argv = [sys.executable, "-m", "dstack_cloud", "init", "--cloud", "aws", "-y"]
-    argv += ["--store", f"s3://{STORE}", "--region", REGION]
+    argv = [sys.executable, "-m", "dstack_cloud", "init", "-y", *words]
     # The checkout's own packages, installed or not; and no setting of a real account.
     paths = os.pathsep.join([str(_ROOT), str(_ROOT / "providers")])
     run(argv, env=_clean_environment() | {"PYTHONPATH": paths} | values, timeout=60)
@@ -117,8 +145,8 @@ def _common_port(gateway: str | None) -> int:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Ours without the user's AWS settings: the emulator must not act on a real account."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    """Ours without the user's cloud settings: the emulator must not act on a real account."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_OTHERS)}
     return kept | {"MOTO_FIXTURES_HOME": str(home()), "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -139,26 +167,6 @@ def _ready(control: str) -> bool:
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
     return True
-
-
-def _keys(control: str) -> Keys:
-    given = json.loads(_get(f"{control}/_emulator/keys"))
-
-    def key(user: str) -> tuple[str, str]:
-        return given[user]["access_key_id"], given[user]["secret_access_key"]
-
-    return Keys(admin=key("dstack-admin"), daily=key("dstack-daily"))
-
-
-def _values(endpoint: str, control: str, key: tuple[str, str], state: Path) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": key[0],
-        "AWS_SECRET_ACCESS_KEY": key[1],
-        "AWS_DEFAULT_REGION": REGION,
-        "MOTO_FIXTURES_URL": control,
-        "DSTACK_CLOUD_CONFIG": str(state / "config.yaml"),
-    }
 
 
 def _exports(values: dict[str, str]) -> str:
@@ -186,9 +194,8 @@ def status(name: str) -> tuple[bool, str]:
         line.removeprefix("export ").split("=", 1)
         for line in (state / "env").read_text().splitlines()
     )
-    control, endpoint = (
-        shlex.split(values[k])[0] for k in ("MOTO_FIXTURES_URL", "AWS_ENDPOINT_URL")
-    )
+    control = shlex.split(values["MOTO_FIXTURES_URL"])[0]
+    endpoint = shlex.split(next(iter(values.values())))[0]
     lines = [f"{name}: up, process {number}, {endpoint}, logs in {state}"]
     lines += [
         f"  {machine['id']}  {machine['address']:<15}  {machine['state']}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -16,13 +16,18 @@ class Principal(Protocol):
         ...
 
     def may(self, permission: str, resource: str) -> bool:
-        """Whether a permission is granted on a resource (its full name)."""
+        """Whether a permission is granted on a resource, named as an IAM condition names it:
+        ``projects/P``, ``projects/P/zones/Z/instances/N``, ``projects/_/buckets/B/objects/O``."""
         ...
 
 
 @dataclass(frozen=True)
 class Call:
-    """``path`` begins with a slash; ``body`` is the JSON value sent, None where none was."""
+    """``path`` begins with a slash; ``body`` is the JSON value sent, None where none was.
+
+    ``action`` is the method's id in Google's discovery document (``compute.instances.get``),
+    ``params`` what the path says (``project``, ``zone``, …), ``peer`` the caller's address.
+    """
 
     method: str
     path: str
@@ -30,6 +35,16 @@ class Call:
     body: Any
     headers: Mapping[str, str]
     principal: Principal | None
+    action: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    peer: str = ""
+
+    @property
+    def caller(self) -> Principal:
+        """The principal of a call that was authenticated, as all that reach a handler are."""
+        if self.principal is None:
+            raise GcpError(401, "required", "Login Required.")
+        return self.principal
 
 
 class GcpError(Exception):

@@ -17,7 +17,8 @@ class Fault:
     ``region``, ``principal``, ``access_key``, ``service``, ``spot``, or a parameter's name);
     ``times`` how many calls it strikes (None: until removed); ``when`` ``before`` the call is
     executed or ``after`` it was. Then any of: ``delay_s``, ``error`` (with ``message`` and
-    ``http``, the status), ``drop``.
+    ``http``, the status), ``drop``, ``operation_s`` (how long the operation takes that the call
+    begins, where the cloud has operations).
     """
 
     id: int
@@ -30,6 +31,7 @@ class Fault:
     http: int | None = None
     delay_s: float = 0.0
     drop: bool = False
+    operation_s: float | None = None
     struck: int = 0
 
     @property
@@ -76,8 +78,8 @@ class Faults:
             raise ValueError(f"unknown keys in fault: {', '.join(unknown)}")
         if order.get("when", "before") not in ("before", "after"):
             raise ValueError("when is 'before' or 'after'")
-        if not (order.get("error") or order.get("drop") or order.get("delay_s")):
-            raise ValueError("a fault has an error, a delay_s or drop")
+        if not any(order.get(key) for key in ("error", "drop", "delay_s", "operation_s")):
+            raise ValueError("a fault has an error, a delay_s, an operation_s or drop")
         with self._lock:
             fault = Fault(id=self._next, **order)
             self._next += 1
@@ -86,7 +88,9 @@ class Faults:
 
     def _rejects_all(self, fault: Fault) -> bool:
         """Whether it rejects a whole request rather than one of its pools."""
-        return fault.error is None or fault.http is not None or fault.error in self._request_level
+        if fault.error is None:
+            return fault.operation_s is None
+        return fault.http is not None or fault.error in self._request_level
 
     def strike(
         self, action: str, attributes: dict[str, Any], when: str, pools: bool = False
@@ -107,13 +111,34 @@ class Faults:
                     return fault
         return None
 
+    def strike_operation(
+        self, action: str, attributes: dict[str, Any], *, errors: bool
+    ) -> Fault | None:
+        """The first fault that an operation suffers which this call begins, counted as struck.
+
+        Without ``errors``, only how long it takes: its errors are those of its pools.
+        """
+        with self._lock:
+            for fault in self._faults:
+                if fault.exhausted or self._rejects_all(fault):
+                    continue
+                if fault.error is not None and not errors:
+                    continue
+                if matches(fault, action, attributes):
+                    fault.struck += 1
+                    return fault
+        return None
+
     def pool_faults(self, action: str) -> list[Fault]:
         """The faults that may strike pools of one request; count them with :meth:`count`."""
         with self._lock:
             return [
                 f
                 for f in self._faults
-                if not f.exhausted and not self._rejects_all(f) and fnmatchcase(action, f.action)
+                if not f.exhausted
+                and f.error is not None
+                and not self._rejects_all(f)
+                and fnmatchcase(action, f.action)
             ]
 
     def count(self, faults: list[Fault]) -> None:
