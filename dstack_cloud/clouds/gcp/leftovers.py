@@ -48,7 +48,7 @@ def _disks(sessions: Sessions, region: str, store: str | None) -> list[Leftover]
     from google.cloud import compute_v1
 
     asked = compute_v1.AggregatedListDisksRequest(
-        project=sessions.project(), filter=of_store(store), return_partial_success=True
+        project=sessions.project(), filter=of_store(store)
     )
     with translated("listing the disks", region):
         disks = [

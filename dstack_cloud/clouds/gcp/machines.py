@@ -126,7 +126,7 @@ def listing(
     from google.cloud import compute_v1
 
     asked = compute_v1.AggregatedListInstancesRequest(
-        project=sessions.project(), filter=of_store(store, run), return_partial_success=True
+        project=sessions.project(), filter=of_store(store, run)
     )
     with translated("listing the machines", region):
         found = [
@@ -142,7 +142,7 @@ def zone_of(sessions: Sessions, name: str) -> str | None:
     from google.cloud import compute_v1
 
     asked = compute_v1.AggregatedListInstancesRequest(
-        project=sessions.project(), filter=f"name={name}", return_partial_success=True
+        project=sessions.project(), filter=f"name={name}"
     )
     with translated("looking for the machine"):
         for _, scoped in sessions.client("Instances").aggregated_list(asked):

@@ -62,7 +62,7 @@ def failures_of(problems: Iterable[Problem], group: Group) -> tuple[LaunchFailur
     for problem in problems:
         scope = meaning(problem.code, problem.message, problem.metric).scope
         local = scope in (Scope.OFFER, Scope.ZONE)
-        for offer in _meant(problem, group) if local else group.offers[:1]:
+        for offer in _meant(problem, scope, group) if local else group.offers[:1]:
             for zone in _zones(problem, offer) if local else (problem.zone,):
                 one = failure(problem, offer, zone)
                 found.setdefault((one.code, one.zone, one.offer.machine), one)
@@ -83,10 +83,16 @@ def failure(problem: Problem, offer: Offer, zone: str | None) -> LaunchFailure:
     )
 
 
-def _meant(problem: Problem, group: Group) -> Sequence[Offer]:
-    """The offers that a problem speaks of: those of its machine type and zone, else all."""
-    offers = [one for one in group.offers if problem.machine in (None, google_type(one.machine))]
-    offers = offers or list(group.offers)
+def _meant(problem: Problem, scope: Scope, group: Group) -> Sequence[Offer]:
+    """The offers that a problem speaks of: those of its zone, else all.
+
+    Google answers zone by zone and names the machine type that it tried last: a zone that is
+    exhausted had none of the others either. What is wrong with a type itself is that type's alone.
+    """
+    offers = list(group.offers)
+    if scope is Scope.OFFER:
+        named = [one for one in offers if problem.machine == google_type(one.machine)]
+        offers = named or offers
     if problem.zone is None:
         return offers
     there = [one for one in offers if _in(one, problem.zone)]

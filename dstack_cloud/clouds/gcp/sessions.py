@@ -6,15 +6,12 @@ The SDK does not read gcloud's ``CLOUDSDK_API_ENDPOINT_OVERRIDES_*``, so that is
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.errors import InputError
 
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIMEOUT_S = 60.0
 SERVICES = {
     "compute": "https://compute.googleapis.com/compute/v1/",
@@ -41,20 +38,14 @@ class Sessions:
         self._settings = settings
         self._lock = threading.RLock()
         self._credentials: Any = None
-        self._found_project: str | None = None
         self._clients: dict[str, Any] = {}
         self._http: Any = None
 
     def credentials(self) -> Any:
-        """Application Default Credentials. CredentialsError when there are none."""
+        """Application Default Credentials, as the SDK takes them. CredentialsError without any."""
         with self._lock:
             if self._credentials is None:
-                import google.auth
-
-                with translated("finding the Google Cloud credentials"), warnings.catch_warnings():
-                    # That a user's own sign-in has no quota project is no concern of the user's.
-                    warnings.simplefilter("ignore")
-                    self._credentials, self._found_project = google.auth.default(scopes=_SCOPES)
+                self._credentials = _signed_in()
             return self._credentials
 
     def project(self) -> str:
@@ -67,12 +58,11 @@ class Sessions:
             self._settings.project
             or environ.get("GOOGLE_CLOUD_PROJECT")
             or environ.get("CLOUDSDK_CORE_PROJECT")
+            or getattr(self.credentials().found, "project_id", None)
+            or self.credentials().found.quota_project_id
         )
         if named:
-            return named
-        self.credentials()
-        if self._found_project:
-            return self._found_project
+            return str(named)
         raise InputError(
             "no Google Cloud project is set",
             "set gcp.project in the configuration, or GOOGLE_CLOUD_PROJECT",
@@ -80,12 +70,9 @@ class Sessions:
 
     def caller(self) -> str:
         """Who calls, as far as the credentials tell, after a token has really been had."""
-        import google.auth.transport.requests
-
         credentials = self.credentials()
-        with translated("asking for an access token"):
-            credentials.refresh(google.auth.transport.requests.Request())
-        return str(getattr(credentials, "service_account_email", "") or "the signed-in user")
+        credentials.sign_in.token()
+        return str(getattr(credentials.found, "service_account_email", "") or "a user's sign-in")
 
     def client(self, name: str) -> Any:
         """A client of the Compute API by REST: ``Instances``, ``Firewalls``, ``Regions``, …
@@ -135,6 +122,34 @@ class Sessions:
 
                 self._http = AuthorizedSession(self.credentials())  # type: ignore[no-untyped-call]
             return self._http
+
+
+def _signed_in() -> Any:
+    """Credentials that have their tokens from `google_sign_in`: the SDK's own would ask further
+    addresses, which nobody can name others for."""
+    from google.auth.credentials import Credentials
+
+    from dstack_cloud.google_sign_in import SignIn, find
+
+    class SignedIn(Credentials):
+        """``found`` are the environment's credentials, ``sign_in`` has their tokens."""
+
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self.found = find()
+            self.sign_in = SignIn()
+
+        def refresh(self, request: object) -> None:
+            self.token = self.sign_in.token()
+
+        def before_request(
+            self, request: object, method: str, url: str, headers: dict[str, str]
+        ) -> None:
+            headers["authorization"] = f"Bearer {self.sign_in.token()}"
+            if quota := self.found.quota_project_id:
+                headers["x-goog-user-project"] = quota
+
+    return SignedIn()
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -55,9 +55,16 @@ def test_each_zone_for_the_offers_that_were_asked_for_there(failures: Any) -> No
     assert {one.code for one in found} == {"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS"}
 
 
-def test_a_type_that_is_named_is_meant(failures: Any) -> None:
+def test_an_exhausted_zone_has_none_of_the_types(failures: Any) -> None:
+    """The one that is named was only the last that was tried."""
     found = failures(exhausted("us-central1-b", vmType="g2-standard-8"))
-    assert told(found) == {("g2-standard-8", "us-central1-b")}
+    assert told(found) == {(kind, "us-central1-b") for kind in ("g2-standard-4", "g2-standard-8")}
+
+
+def test_what_is_wrong_with_a_type_is_that_types_alone(failures: Any) -> None:
+    wrong = {**exhausted("us-central1-b", vmType="g2-standard-8"), "code": "UNSUPPORTED_OPERATION"}
+    [found] = failures(wrong)
+    assert (found.offer.machine, found.scope) == ("g2-standard-8", Scope.OFFER)
 
 
 def test_the_place_may_stand_in_location_or_message(failures: Any) -> None:

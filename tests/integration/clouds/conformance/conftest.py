@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
+from support import gcp_server
 from support.aws_server import serving
 from support.emulated_aws import STORE
 
@@ -69,7 +70,49 @@ def _aws() -> Iterator[Subject]:
         cloud.close()
 
 
-MAKERS = {"aws": _aws}
+@contextmanager
+def _gcp() -> Iterator[Subject]:
+    from dstack_cloud.clouds.gcp.cloud import GcpCloud
+    from dstack_cloud.clouds.gcp.init import init
+    from dstack_cloud.clouds.gcp.settings import Settings
+
+    with gcp_server.serving("conformance-gcp") as gcp, pytest.MonkeyPatch.context() as patch:
+
+        def login(user: str) -> None:
+            for key, value in gcp.environment(user).items():
+                patch.setenv(key, value)
+
+        region, settings = "us-central1", Settings(store_url=f"gs://{gcp_server.STORE}")
+        login("dstack-admin")
+        member = f"serviceAccount:{gcp.email('dstack-daily')}"
+        for _ in init(settings, [region], [member]):
+            pass
+        login("dstack-daily")
+        price = Decimal("0.2")
+        places = (ZonePrice("us-central1-a", price), ZonePrice("us-central1-b", price))
+        gpu = Gpu("L4", 1, 24 * GIB)
+        offers = [
+            Offer("gcp", region, kind, 4, 16 * GIB, gpu, True, price, Decimal(1), places)
+            for kind in ("g2-standard-4", "g2-standard-8")
+        ]
+        fault = {
+            "action": "compute.regionInstances.bulkInsert",
+            "error": "ZONE_RESOURCE_POOL_EXHAUSTED",
+            "times": None,
+        }
+        cloud = GcpCloud(settings)
+        yield Subject(
+            cloud,
+            region,
+            offers,
+            exhaust=lambda: gcp.control("POST", "faults", fault),
+            settle=lambda: gcp.control("GET", "machines?until=none&wait=10"),
+            reset=lambda: gcp.control("DELETE", "faults"),
+        )
+        cloud.close()
+
+
+MAKERS = {"aws": _aws, "gcp": _gcp}
 
 
 @pytest.fixture(scope="session", params=sorted(MAKERS))
