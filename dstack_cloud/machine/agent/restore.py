@@ -186,12 +186,16 @@ class Restore:
         for base in sorted({where.base for where in self._places}):
             while True:
                 self._insist(partial(self._list, base, listing), "the artifacts' names")
-                argv = rclone.down_argv(self._job, base, listing)
+                known = self._insist(self._has_checksums, "the artifacts' checksums")
+                argv = rclone.down_argv(self._job, base, listing, known=known)
                 result = rclone.run(argv, self._job, log, lambda: self._control.cause is not None)
                 if result.stopped:
                     raise Interrupted
                 if result.error is None:
                     break
+                if result.stored:
+                    # It gets on: only one that stands still is given up.
+                    end = time.monotonic() + _PATIENCE
                 if "no space left" in result.error.lower():
                     raise Failure("disk", f"the artifacts to restore do not fit: {result.error}")
                 if rclone.refused(result.error) or time.monotonic() > end:
@@ -199,6 +203,12 @@ class Restore:
                         "setup", f"artifacts could not be restored: {result.error}", _HINT
                     )
                 self._control.pause(2.0)
+
+    def _has_checksums(self) -> bool:
+        """Whether the store's objects have MD5s: a bucket that encrypts by KMS has none."""
+        first = next(iter(self._listed()), None)
+        found = None if first is None else self._store.fingerprint(first[2].key)
+        return found is None or bool(found[1])
 
     def _list(self, base: str, listing: str) -> bool:
         with open(listing, "wb") as file:

@@ -62,7 +62,9 @@ class S3Store(BucketStore):
 
     def digest(self, headers: Mapping[str, str]) -> str:
         digest = headers.get("etag", "").strip('"')
-        if len(digest) == 32:
+        # Encrypted with a key of KMS, an ETag has the form of an MD5 and is none.
+        by_kms = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+        if len(digest) == 32 and not by_kms:
             return digest
         # Of an upload in parts; then rclone has left the whole's there.
         stored = headers.get("x-amz-meta-md5chksum", "")

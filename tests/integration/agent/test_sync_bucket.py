@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import threading
 import time
@@ -30,11 +32,15 @@ WAIT = "while ! test -e {0}; do sleep 0.05; done"
 
 class Proxy:
     """Between the agent and the store: passes everything on, or answers 503 while it is ``down``;
-    ``wrote`` are the keys that were put or deleted."""
+    ``wrote`` are the keys that were put or deleted. Of the next ``spoiled`` artifacts a byte
+    changes on the way to it; it holds them against their MD5 where the request has it, as S3 does.
+    ``keyed``: encrypted with a key of KMS, as S3 is where a bucket says so: an ETag is no MD5."""
 
     def __init__(self, target: str) -> None:
         self.down = False
         self.refused = 0
+        self.spoiled = 0
+        self.keyed = False
         self.wrote: list[tuple[str, str]] = []
         proxy = self
 
@@ -47,6 +53,13 @@ class Proxy:
                     proxy.refused += 1
                     self.reply(503, {}, b"<Error><Code>SlowDown</Code><Message>m</Message></Error>")
                     return
+                if proxy.spoiled and self.command == "PUT" and KEY in self.path:
+                    proxy.spoiled -= 1
+                    body = b"#" + body[1:]
+                    if not same(body, self.headers.get("Content-MD5")):
+                        code = b"<Error><Code>BadDigest</Code><Message>m</Message></Error>"
+                        self.reply(400, {}, code)
+                        return
                 if self.command in ("PUT", "DELETE", "POST"):
                     # Google's uploads have the object in the query.
                     proxy.wrote.append((self.command, unquote(self.path)))
@@ -73,6 +86,10 @@ class Proxy:
 
             def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response(status)
+                if proxy.keyed and "ETag" in headers:
+                    tag = hashlib.md5(headers["ETag"].encode()).hexdigest()
+                    headers["ETag"] = f'"{tag}"'
+                    headers["x-amz-server-side-encryption"] = "aws:kms"
                 for name, value in headers.items():
                     if name.lower() not in ("connection", "transfer-encoding", "content-length"):
                         self.send_header(name, value)
@@ -93,6 +110,10 @@ class Proxy:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+def same(body: bytes, digest: str | None) -> bool:
+    return digest is None or hashlib.md5(body).digest() == base64.b64decode(digest)
 
 
 @pytest.fixture
@@ -188,6 +209,28 @@ print('longest', longest, flush=True)
     assert longest < 20
 
 
+@ON_S3
+@pytest.mark.parametrize("trouble", ["spoiled", "keyed"])
+def test_a_copy_that_is_doubted_takes_nothing_away(
+    remote: Host, bucket: Bucket, proxy: Proxy, trouble: str
+) -> None:
+    """The last good copy is there at every moment, for the machine may die in any."""
+    follower = began(
+        remote, "echo old > output/x", WAIT.format("one"), "echo new > output/x", WAIT.format("end")
+    )
+    wait_for(lambda: get(bucket, "x") == b"old\n")
+    proxy.spoiled, proxy.keyed = (2, False) if trouble == "spoiled" else (0, True)
+    go(remote, "one")
+    wait_for(lambda: get(bucket, "x") == b"new\n")
+    assert proxy.spoiled == 0
+    # Not even for a moment was there nothing.
+    assert [path for way, path in proxy.wrote if way == "DELETE" and KEY in path] == []
+    go(remote, "end")
+    follower.rest()
+    assert follower.end is not None
+    assert [a["stored"] for a in follower.end["artifacts"]] == [True]
+
+
 def test_a_store_that_is_away_for_a_while(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
     follower = began(
         remote, WAIT.format("one"), "echo x > output/x", WAIT.format("end"), "echo y > output/y"
@@ -221,6 +264,12 @@ def test_what_is_missing_is_named(remote: Host, bucket: Bucket) -> None:
     assert not artifact["stored"]
     assert artifact["error"].startswith("2 of 3 files, 4 bytes, are missing: output/")
     assert artifact["error"].endswith(f"the bucket {bucket.url[5:]} does not exist")
+
+
+@ON_S3
+def test_restored_where_no_etag_is_an_md5(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
+    proxy.keyed = True
+    test_restored_through_rclone(remote, bucket)
 
 
 def test_restored_through_rclone(remote: Host, bucket: Bucket) -> None:
