@@ -62,6 +62,21 @@ workflows:
         mount: true
 """
 
+# Seconds for which the store answers 503, and the workflow that goes on meanwhile and after it.
+OUTAGE = int(os.environ.get("BENCH_SYNC_OUTAGE", "300"))
+THROUGH = f"""\
+workflows:
+  - name: through
+    provider: docker
+    image: ubuntu
+    commands:
+      - mkdir -p output; echo written
+      - for n in $(seq {OUTAGE + 40}); do echo $n > output/$n; sleep 1; done
+    artifacts:
+      - path: output
+        mount: true
+"""
+
 
 class Cloud:
     """The emulated AWS, and the program as its user."""
@@ -117,8 +132,11 @@ class Cloud:
         return done.stdout
 
     def interrupt(self, machine: str) -> None:
-        body = json.dumps({"notice_s": 120}).encode()
-        request = Request(f"{self.control}machines/{machine}/interrupt", body, method="POST")
+        self.post(f"machines/{machine}/interrupt", {"notice_s": 120})
+
+    def post(self, path: str, document: Mapping[str, object]) -> None:
+        body = json.dumps(document).encode()
+        request = Request(self.control + path, body, method="POST")
         request.add_header("Content-Type", "application/json")
         urlopen(request).close()
 
@@ -255,6 +273,47 @@ def _steady(cloud: Cloud) -> list[Row]:
     ]
 
 
+def _outage(cloud: Cloud) -> list[Row]:
+    """The store answers 503 to everybody in the middle of a run that is followed."""
+    (cloud.folder / ".dstack").mkdir(exist_ok=True)
+    (cloud.folder / ".dstack" / "workflows.yaml").write_text(THROUGH)
+    fault = {"action": "*", "match": {"service": "s3"}, "error": "SlowDown", "http": 503}
+    with tempfile.TemporaryFile() as told:
+        client = subprocess.Popen(
+            [PROGRAM, "run", "through", "-y"],
+            env=cloud.env,
+            cwd=cloud.folder,
+            stdout=subprocess.PIPE,
+            stderr=told,
+        )
+        assert client.stdout is not None
+        while b"written" not in client.stdout.readline():
+            pass
+        time.sleep(10)
+        say(f"the store answers 503 for {OUTAGE} s")
+        cloud.post("faults", {**fault, "times": None})
+        time.sleep(OUTAGE)
+        request = Request(f"{cloud.control}faults", method="DELETE")
+        urlopen(request).close()
+        back = time.time()
+        client.wait(180)
+        told.seek(0)
+        words = told.read().decode()
+    rows = json.loads(cloud.program("ps", "--all", "--json"))["runs"]
+    (run,) = (each["run"] for each in rows if each["workflow"] == "through")
+    there = cloud.stored(f"artifacts/{run}/output/")
+    say(words)
+    # Those that waited all the time: written before the store was back.
+    waited = [moment for key, moment in there.items() if int(key.rpartition("/")[2]) <= OUTAGE]
+    what = f"503 for {OUTAGE} s"
+    return [
+        row(f"{what}: files that are missing", OUTAGE + 40 - len(there), "files", most=0),
+        row(f"{what}: exit code of the run", client.returncode, "", most=0),
+        row(f"{what}: warnings of it meanwhile", words.count("SlowDown"), "", least=1),
+        row(f"{what}: from its end to all stored", max(waited) - back, "s"),
+    ]
+
+
 def _rest(folder: Path) -> list[Row]:
     """An agent of the local cloud: a folder as the store takes that many files in little time."""
     done = subprocess.run(
@@ -316,6 +375,7 @@ def measure() -> list[Row]:
             cloud = Cloud(env, folder)
             pairs = [_flush(cloud) for _ in range(ROUNDS)]
             steady = _steady(cloud)
+            outage = _outage(cloud)
         rest = _rest(folder)
     mb = FILES * SIZE_MB
     flushed = row(
@@ -326,7 +386,7 @@ def measure() -> list[Row]:
         peer=mb / median([peer for _, peer in pairs]),
         at_least=0.8,
     )
-    return [flushed, *steady, *rest]
+    return [flushed, *steady, *outage, *rest]
 
 
 if __name__ == "__main__":
