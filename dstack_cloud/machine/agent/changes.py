@@ -64,8 +64,7 @@ class Changes:
                 self._inotify.close()
 
     def _begin(self) -> None:
-        """Watch all folders as they are now: among events that were lost may be those of new
-        folders, or of folders that have another name now."""
+        """Watch all folders as they are now: events of new or renamed ones may be lost."""
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None

@@ -31,6 +31,8 @@ class Control:
         # The moment (monotonic) by which everything must be saved; None: there is no hurry.
         self.until: float | None = None
         self.container_ended = False
+        # When the store said last (monotonic) that this attempt owns the run.
+        self._owned = time.monotonic()
         self.over = threading.Event()
 
     def request(self, cause: str) -> None:
@@ -45,6 +47,14 @@ class Control:
         with self._condition:
             self.until = until if self.until is None else min(self.until, until)
         self.request("interrupted")
+
+    def owned(self, since: float) -> None:
+        """The store's answer, to a question asked at ``since``: the run is this attempt's."""
+        self._owned = max(self._owned, since)
+
+    def doubtful(self, heartbeat: float) -> bool:
+        """Whether another attempt may own the run soon: after ``heartbeat`` seconds of silence."""
+        return time.monotonic() - self._owned > heartbeat / 2
 
     @property
     def late(self) -> bool:

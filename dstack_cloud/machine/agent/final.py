@@ -27,6 +27,8 @@ _TRIES = 3
 _MOST, _NAMED = 5000, 5
 _TOO_LATE = "there was no time left for them before the machine is taken away"
 
+_SILENT = "the store has not answered for too long"
+
 
 class Final:
     """One copy of all artifacts, as far as the control gives it time."""
@@ -97,17 +99,19 @@ class Final:
     def _copy(self, fresh: list[tuple[Place, Found]]) -> Result:
         if self._control.late:
             return Result(set(), _TOO_LATE, True)
+        asked = time.monotonic()
         try:
             # Not without an answer: what is there may be another attempt's by now.
             if fenced(self._store, self._job, self._paths):
                 self._control.request("fenced")
+            self._control.owned(asked)
         except StoreError as error:
             self._error, self._refused = str(error), not error.passing
             return Result(set(), self._error)
         if self._control.without_grace:
             raise Interrupted
         items = {Item(where.base, found.path): found for where, found in fresh}
-        result = self._uploader.copy(items, self._stop)
+        result = self._uploader.copy(items, self._sync.give_up)
         if self._control.without_grace:
             raise Interrupted
         self._sync.stored.put(
@@ -115,7 +119,9 @@ class Final:
             for item, found in items.items()
             if item.name in result.stored
         )
-        self._error = _TOO_LATE if result.stopped else result.error
+        if result.stopped and not self._stop():
+            result = result._replace(error=_SILENT)
+        self._error = _TOO_LATE if result.error is None and result.stopped else result.error
         self._refused = result.error is not None and refused(result.error)
         return result
 

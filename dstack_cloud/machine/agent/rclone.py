@@ -90,9 +90,7 @@ _TOLD = ("--use-json-log", "--log-level", "INFO", "--stats", "0", "--retries", "
 def up_argv(job: Mapping[str, Any], base: str, listing: str) -> list[str]:
     """Copy the files that ``listing`` names, newest first, without asking what is there.
 
-    S3 holds what arrives against the MD5 that comes with it, and keeps the old object where they
-    differ. rclone's own look afterwards would delete the object, the last good copy with it, and
-    does so wherever an ETag is no MD5 (encryption with a key of KMS).
+    S3 checks the MD5 that comes with it; rclone's own look would delete what it doubts.
     """
     checked = ("--ignore-checksum",) if job["store"]["url"].startswith("s3://") else ()
     return [
@@ -106,8 +104,8 @@ def up_argv(job: Mapping[str, Any], base: str, listing: str) -> list[str]:
 def down_argv(
     job: Mapping[str, Any], base: str, listing: str, source: str | None = None, known: bool = True
 ) -> list[str]:
-    """Bring back the objects that ``listing`` names; each is held against its checksum, or against
-    its size only, where the store's checksums are not ``known``."""
+    """Bring back the objects that ``listing`` names; each is held against its checksum where
+    the store's are ``known``, else its size."""
     unknown = () if known else ("--ignore-checksum",)
     return [
         *("rclone", "copy", remote(job, source), base, "--files-from-raw", listing),

@@ -102,8 +102,12 @@ class Sync:
         self._threads.clear()
 
     def stop(self) -> bool:
-        """Whether a copy that is under way must be given up."""
+        """Whether this is over."""
         return self._control.late or self._control.without_grace
+
+    def give_up(self) -> bool:
+        """Whether a copy that is under way must be given up."""
+        return self.stop() or self._control.doubtful(self._job["timers"]["heartbeat"])
 
     def _lane(self, large: bool) -> Callable[[], None]:
         uploader = Uploader(self._store, self._job, self._paths, "large" if large else "small")
@@ -182,7 +186,7 @@ class Sync:
                 self.pending.later(each.path)
             return
         result = uploader.copy(
-            (each.item for each in chosen), lambda: broken(leases) or self.stop()
+            (each.item for each in chosen), lambda: broken(leases) or self.give_up()
         )
         arrived: list[tuple[str, Copy]] = []
         for each in chosen:
@@ -199,9 +203,11 @@ class Sync:
     def _may_write(self) -> str | None:
         """None, or why not now. Raises Interrupted when never again."""
         if time.monotonic() - self._fence_asked > _FENCE:
+            asked = time.monotonic()
             try:
                 if fenced(self._store, self._job, self._paths):
                     self._control.request("fenced")
+                self._control.owned(asked)
             except StoreError as error:
                 return str(error)
             self._fence_asked = time.monotonic()

@@ -97,7 +97,7 @@ class Watch:
         for name, every, ask in (
             ("stop", STOP, self._stop),
             ("move", MOVE, self._move),
-            ("fence", FENCE, self._fence),
+            ("fence", min(FENCE, self._job["timers"]["heartbeat"] / 6), self._fence),
             ("clients", CLIENTS, self._clients),
         ):
             if moment >= self._due[name]:
@@ -123,8 +123,10 @@ class Watch:
             self._control.request("moved")
 
     def _fence(self) -> None:
+        asked = time.monotonic()
         if fenced(self._store, self._job, self._paths):
             self._control.request("fenced")
+        self._control.owned(asked)
 
     def _clients(self) -> None:
         if not own_machine(self._job):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 from support.agent_buckets import REGION, Bucket
 
-from dstack_cloud.machine.job import ArtifactSpec, StoreAccess
+from dstack_cloud.machine.job import ArtifactSpec, StoreAccess, Timers
 
 if TYPE_CHECKING:
     from conftest import Follower, Host
@@ -327,6 +328,12 @@ def test_a_restore_rides_out_an_outage_and_misses_nothing(
     assert follower.end["message"].startswith("artifacts to restore are gone: output had 3 files")
 
 
+def copying(host: Host) -> bool:
+    """Whether rclone runs for this host's agent."""
+    tasks = Path(f"/proc/{host.pid()}/task").iterdir()
+    return any((task / "children").read_text().split() for task in tasks)
+
+
 def test_a_fenced_attempt_writes_nothing_more(remote: Host, bucket: Bucket, proxy: Proxy) -> None:
     """Cut off while it has work to copy; when the store is back, the run is another attempt's."""
     follower = began(
@@ -335,11 +342,15 @@ def test_a_fenced_attempt_writes_nothing_more(remote: Host, bucket: Bucket, prox
         WAIT.format("one"),
         "echo 2 > output/x; rm output/y || true",
         WAIT.format("end"),
+        timers=Timers(heartbeat=12),
     )
     wait_for(lambda: get(bucket, "x") == b"1\n")
     proxy.down = True
     go(remote, "one")
     follower.until(lambda: bool(follower.statuses[-1]["sync"]["error"]))
+    # Nobody takes over before it has been silent for the heartbeat's time; by then nothing is under
+    # way that could still arrive.
+    wait_for(lambda: not copying(remote), 12.0)
     lost = json.dumps({"state": "lost", "reason": "machine-lost"}).encode()
     bucket.put("p/runs/train-7/attempts/1/end.json", lost)
     bucket.put(KEY + "x", b"newer")
