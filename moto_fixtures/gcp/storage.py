@@ -47,18 +47,13 @@ def storage_app(emulator: Emulator) -> GcsApp:
             except GcsError as error:
                 raise _Passed(error) from error
 
-        def refuse(error: GcpError) -> Answer:
+        answer: Answer = emulator.around(call, SERVICE, run, _Refusal)
+        if isinstance(answer, _Refusal):
+            # What is refused leaves as an exception: the application words it for its two APIs.
+            error = answer.error
             if isinstance(error, _Passed):
                 raise error.inner
             raise GcsError(error.http, error.reason, error.message)
-
-        # What is refused has to leave as an exception: the application words it for its two APIs.
-        try:
-            answer: Answer = emulator.around(call, SERVICE, run, _Refusal)
-        except GcsError:
-            raise
-        if isinstance(answer, _Refusal):
-            refuse(answer.error)
         return answer
 
     app = GcsApp(identify, around, project=PROJECT, number=str(NUMBER))
