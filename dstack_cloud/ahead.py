@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+_PARTING_S = 3.0
 
 
 def ahead(work: Callable[[], T]) -> Callable[[], T]:
     """Start ``work`` in a thread; what comes back waits for it, then answers or raises as it did.
 
-    A program that ends before does not wait for it.
+    A program that ends before waits some seconds for it at most: a library that calls back into
+    an interpreter which is being taken down would end the program with its own signal.
     """
     answer: list[T] = []
     problem: list[BaseException] = []
@@ -25,6 +28,7 @@ def ahead(work: Callable[[], T]) -> Callable[[], T]:
 
     thread = threading.Thread(target=carry_out, daemon=True)
     thread.start()
+    atexit.register(thread.join, _PARTING_S)
 
     def result() -> T:
         thread.join()

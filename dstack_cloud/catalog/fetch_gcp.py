@@ -130,7 +130,7 @@ def source(project: str | None) -> GcpSource:
     """
     rest = GoogleRest()
     named = project or rest.project
-    if named is None:
+    if not named:
         raise InputError(
             "no Google Cloud project is set",
             "set gcp.project in the configuration, or GOOGLE_CLOUD_PROJECT",

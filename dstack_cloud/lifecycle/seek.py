@@ -11,6 +11,7 @@ from dstack_cloud.errors import (
     DetachedError,
     DstackError,
     NoCapacityError,
+    PermissionDeniedError,
     QuotaError,
     ThrottledError,
 )
@@ -123,6 +124,14 @@ def nothing_to_be_had(
         return ThrottledError(
             f"the cloud is busy and took up none of {number} offers:\n{table}",
             "run it again in a minute",
+        )
+    if failures and all(failure.kind is FailureKind.PERMISSION for failure in failures):
+        reasons = "\n".join(
+            f"  {words}" for words in dict.fromkeys(one.message for one in failures)
+        )
+        return PermissionDeniedError(
+            f"none of {number} offers may be launched:\n{table}\n{reasons}",
+            "try another --region, or ask who administers the account",
         )
     markets = {offer.spot for offer in offers}
     hints = ["another --region", "--wait 30m to go on looking"]

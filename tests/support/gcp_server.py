@@ -64,6 +64,11 @@ class Gcp:
         found: list[dict[str, Any]] = self.control("GET", "calls")
         return [call for call in found if action in (None, call["action"])]
 
+    def instances(self) -> list[dict[str, Any]]:
+        """The machines that the cloud has, the stopped ones included."""
+        found: list[dict[str, Any]] = self.control("GET", "machines")
+        return [one for one in found if one["instance_state"] != "DELETED"]
+
     def disks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.control("GET", "disks")
         return found

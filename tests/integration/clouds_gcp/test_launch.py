@@ -1,0 +1,129 @@
+"""Launches that go as they should, and what is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from support.gcp_server import Gcp
+
+from dstack_cloud.clouds.base import LaunchRequest
+from dstack_cloud.clouds.gcp.cloud import GcpCloud
+from dstack_cloud.resources import Gpu, Offer
+from dstack_cloud.units import GIB, utc_now
+
+Make = Callable[..., Any]
+T4 = Gpu("T4", 1, 16 * GIB)
+
+
+def launched(cloud: GcpCloud, request: LaunchRequest) -> Any:
+    answer = cloud.launch(request)
+    assert answer.machine is not None, answer.failures
+    return answer.machine
+
+
+def body_of_last_launch(gcp: Gcp) -> dict[str, Any]:
+    call = gcp.calls("compute.regionInstances.bulkInsert")[-1]
+    body: dict[str, Any] = call["parameters"]["body"]
+    return body
+
+
+def test_attached_gpus(gcp: Gcp, cloud: Make, offer: Make, request_for: Make) -> None:
+    here = cloud()
+    asked = request_for("attached", offer("n1-standard-4+1xT4", gpu=T4))
+    machine = launched(here, asked)
+    assert machine.machine == "n1-standard-4+1xT4"
+    body = body_of_last_launch(gcp)
+    assert "instanceFlexibilityPolicy" not in body
+    assert body["instanceProperties"]["guestAccelerators"][0]["acceleratorCount"] == 1
+    here.terminate(machine.region, [machine.id])
+
+
+def test_only_the_offers_zones(gcp: Gcp, cloud: Make, offer: Make, request_for: Make) -> None:
+    here = cloud()
+    machine = launched(here, request_for("one-zone", offer(zones=("us-central1-b",))))
+    assert machine.zone == "us-central1-b"
+    here.terminate(machine.region, [machine.id])
+
+
+def test_the_next_zone_has_one(gcp: Gcp, cloud: Make, offer: Make, request_for: Make) -> None:
+    fault = {"action": "compute.regionInstances.bulkInsert", "times": None}
+    short = {"error": "ZONE_RESOURCE_POOL_EXHAUSTED", "match": {"zone": "us-central1-a"}}
+    gcp.control("POST", "faults", {**fault, **short})
+    here = cloud()
+    machine = launched(here, request_for("next-zone", offer()))
+    assert machine.zone == "us-central1-b"
+    here.terminate(machine.region, [machine.id])
+
+
+def test_without_a_longer_notice_where_it_is_not_understood(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    fault = {
+        "action": "compute.regionInstances.bulkInsert",
+        "error": "invalid",
+        "message": "Invalid value for field 'scheduling.preemptionNoticeDuration'",
+        "http": 400,
+    }
+    gcp.control("POST", "faults", fault)
+    here = cloud()
+    machine = launched(here, request_for("short-notice", offer()))
+    scheduling = body_of_last_launch(gcp)["instanceProperties"]["scheduling"]
+    assert "preemptionNoticeDuration" not in scheduling
+    here.terminate(machine.region, [machine.id])
+
+
+def test_a_deadline_is_googles_to_keep(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    here = cloud()
+    asked = request_for("deadline", offer(spot=False), deadline=utc_now() + timedelta(hours=2))
+    machine = launched(here, asked)
+    scheduling = body_of_last_launch(gcp)["instanceProperties"]["scheduling"]
+    assert 7100 < int(scheduling["maxRunDuration"]["seconds"]) <= 7200
+    assert scheduling["instanceTerminationAction"] == "DELETE"
+    here.terminate(machine.region, [machine.id])
+
+
+def test_one_that_only_stopped_is_told_as_such_and_removed_with_its_disk(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    here: GcpCloud = cloud()
+    machine = launched(here, request_for("stopped", offer(spot=False)))
+    name = machine.id.partition("/")[2]
+    gcp.control("POST", f"machines/{name}/poweroff")
+    gcp.control("GET", "machines?until=none&wait=20")
+    now = here.machine(machine.region, machine.id)
+    assert now is not None
+    assert now.state == "stopped"
+    [found] = [one for one in here.leftovers(machine.region) if one.run == "stopped"]
+    here.remove(found)
+
+
+def test_rules_are_left_only_where_no_machine_is(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    here: GcpCloud = cloud()
+    machine = launched(here, request_for("rules", offer()))
+    kinds = {one.kind for one in here.leftovers(machine.region)}
+    assert kinds == {"machine"}
+    here.terminate(machine.region, [machine.id])
+    gcp.control("GET", "machines?until=none&wait=20")
+    [rule] = here.leftovers(machine.region)
+    assert (rule.kind, rule.region) == ("ssh-rule", "global")
+    assert rule.detail == "dstack-cloud ada@host"
+    here.remove(rule)
+    here.remove(rule)
+    assert here.leftovers(machine.region) == []
+
+
+def test_quotas_forbid(gcp: Gcp, cloud: Make, offer: Make) -> None:
+    t4, l4 = offer("n1-standard-4+1xT4", gpu=T4), offer()
+    gcp.control("POST", "quota", {"metric": "PREEMPTIBLE_NVIDIA_T4_GPUS", "value": 0})
+    try:
+        found: dict[Offer, str] = cloud().forbidden([t4, l4])
+    finally:
+        gcp.control("DELETE", "quota")
+    assert list(found) == [t4]
+    assert "PREEMPTIBLE_NVIDIA_T4_GPUS" in found[t4]
