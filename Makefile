@@ -9,7 +9,7 @@ setup: ## the virtual environment, with everything in it
 engine: ## Docker, rclone and a registry on this machine, where absent
 	@scripts/install-engine
 
-demo: setup engine ## a run from the workflow file to a machine that is gone, on an emulated AWS
+demo: setup engine ## a run from the workflow file to a machine that is gone, on an emulated AWS (or CLOUD=gcp)
 	@scripts/demo
 
 check: setup ## style and types

@@ -63,12 +63,10 @@ def errors_in(operation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _waiter(sessions: Sessions, operation: dict[str, Any]) -> Callable[[float], Any]:
-    """Asks for the operation again, at its own place: it answers when it is done, or after a
+    """Asks for the operation again, in its region or globally: it answers when it is done, or after a
     while."""
     project, name = sessions.project(), operation["name"]
-    if zone := operation.get("zone"):
-        client, place = sessions.client("ZoneOperations"), {"zone": last(zone)}
-    elif region := operation.get("region"):
+    if region := operation.get("region"):
         client, place = sessions.client("RegionOperations"), {"region": last(region)}
     else:
         client, place = sessions.client("GlobalOperations"), {}
