@@ -41,7 +41,12 @@ def test_the_roles_are_what_the_calls_need(
     assert "us-central1" in here.regions()
     machine = here.launch(request_for("calls", offer())).machine
     here.terminate(machine.region, [machine.id])
-    for verb in (["ps"], ["gc", "-y"], ["logs", "train-1"], ["catalog", "update", "--cloud", "gcp"]):
+    for verb in (
+        ["ps"],
+        ["gc", "-y"],
+        ["logs", "train-1"],
+        ["catalog", "update", "--cloud", "gcp"],
+    ):
         again = repository.cli(*verb)
         assert again.returncode == 0, again.stderr
     daily = needed(gcp, "dstack-daily")
