@@ -1,12 +1,12 @@
-"""One emulated AWS for all end-to-end tests, and a user's repository for each."""
+"""One emulated cloud of each kind for all end-to-end tests, and a user's repository for each."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,26 @@ pytest.register_assert_rewrite(
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with _emulator(f"e2e-{os.getpid()}", str(tmp_path_factory.mktemp("home"))) as found:
-        yield found
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Emulator]]:
+    """The emulated cloud of a name, begun when a test first wants it."""
+    found: dict[str, Emulator] = {}
+    with ExitStack() as stack:
+
+        def cloud(name: str) -> Emulator:
+            if name not in found:
+                home = str(tmp_path_factory.mktemp("home"))
+                options = [] if name == "aws" else ["--cloud", name]
+                up = _emulator(f"e2e-{name}-{os.getpid()}", home, *options)
+                found[name] = stack.enter_context(up)
+            return found[name]
+
+        yield cloud
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest, clouds: Callable[[str], Emulator]) -> Emulator:
+    """AWS, or by parameter another: see `EVERY_CLOUD`."""
+    return clouds(getattr(request, "param", "aws"))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +63,7 @@ def _emulator(name: str, home: str, *options: str) -> Iterator[Emulator]:
         timeout=900,
     )
     try:
-        assert up.returncode == 0, "the emulated AWS did not start"
+        assert up.returncode == 0, "the emulated cloud did not start"
         keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         yield Emulator({**keep, "HOME": home, **parse_exports(up.stdout)})
     finally:

@@ -6,7 +6,7 @@ import os
 import pty
 import subprocess
 
-from support.emulated import CLI, Emulator, Project, wait_until
+from support.emulated import CLI, EVERY_CLOUD, Emulator, Project, wait_until
 
 ENDLESS = """
     workflows:
@@ -22,6 +22,7 @@ ENDLESS = """
 """
 
 
+@EVERY_CLOUD
 def test_detach_read_and_stop(emulator: Emulator, project: Project) -> None:
     project.workflows(ENDLESS)
     started = project.cli("run", "endless", "-y", "-d")

@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
 
 COUNTS = """
     workflows:
@@ -55,6 +55,7 @@ def _fleets(emulator: Emulator) -> int:
     return sum(call["action"] == "CreateFleet" and call["outcome"] == "ok" for call in calls)
 
 
+@EVERY_CLOUD
 def test_a_power_cut_under_the_eyes_of_a_client(emulator: Emulator, project: Project) -> None:
     project.workflows(COUNTS)
     client = project.start("run", "counts", "-y")

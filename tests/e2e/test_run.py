@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_CLOUD, Emulator, Project
 
 PUBLISHED = """
     workflows:
@@ -63,6 +63,7 @@ def test_the_workflow_gets_what_its_file_says(emulator: Emulator, project: Proje
     assert emulator.machines() == []
 
 
+@EVERY_CLOUD
 def test_a_failure_keeps_its_code_and_its_artifacts(emulator: Emulator, project: Project) -> None:
     project.workflows("""
         workflows:

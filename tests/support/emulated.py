@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "dstack_cloud"]
 
 
+EVERY_CLOUD = pytest.mark.parametrize("emulator", ["aws", "gcp"], indirect=True)
+"""Runs a test on each emulated cloud."""
+
+
 @dataclass(frozen=True)
 class Emulator:
-    """The emulated AWS: the environment to reach it, and its control interface."""
+    """An emulated cloud: the environment to reach it, and its control interface."""
 
     environ: dict[str, str]
 

@@ -63,8 +63,8 @@ def errors_in(operation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _waiter(sessions: Sessions, operation: dict[str, Any]) -> Callable[[float], Any]:
-    """Asks for the operation again, in its region or globally: it answers when it is done, or after a
-    while."""
+    """Asks for the operation again, in its region or globally: it answers when it is done, or
+    after a while."""
     project, name = sessions.project(), operation["name"]
     if region := operation.get("region"):
         client, place = sessions.client("RegionOperations"), {"region": last(region)}
