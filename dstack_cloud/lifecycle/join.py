@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import attempts, clients
 
 _CONNECT_S = 30.0
+# How long the agent may take to put a new host key on record.
+_RECORD_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,25 @@ def join(tools: Tools, found: Found) -> tuple[Session, Machine]:
     tools.cloud.admit(machine)
     try:
         return tools.reach.session(machine, found.target.host_key, _CONNECT_S), machine
-    except UnreachableError:
-        # The host key is replaced right after the first connection: the record may be newer now.
-        again = find(tools, found.run)
-        if again.target is None or again.target.host_key == found.target.host_key:
+    except UnreachableError as error:
+        host_key = _newer_key(tools, found, _RECORD_S if error.kind == "host-key" else 0.0)
+        if host_key is None:
             raise
-        return tools.reach.session(machine, again.target.host_key, _CONNECT_S), machine
+        return tools.reach.session(machine, host_key, _CONNECT_S), machine
+
+
+def _newer_key(tools: Tools, found: Found, patience_s: float) -> str | None:
+    """The host key is replaced right after the first connection, and then put on record by the
+    agent: what the record says now, if it is another key than was found."""
+    assert found.target is not None
+    deadline = time.monotonic() + patience_s
+    while True:
+        again = find(tools, found.run)
+        if again.target is not None and again.target.host_key != found.target.host_key:
+            return again.target.host_key
+        if again.attempt != found.attempt or time.monotonic() > deadline:
+            return None
+        time.sleep(0.3)
 
 
 def join_if_possible(tools: Tools, found: Found) -> Session | None:
