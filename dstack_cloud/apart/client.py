@@ -91,7 +91,10 @@ class _Process:
         # Whether anything was asked for that somebody waited for.
         self.needed = False
         self._channel, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "dstack_cloud.apart.server", str(theirs.fileno())]
+        # What the SDKs warn their programmers of is no concern of the user's.
+        quiet = [] if sys.warnoptions else ["-W", "ignore"]
+        command = [sys.executable, *quiet, "-P", "-m", "dstack_cloud.apart.server"]
+        command.append(str(theirs.fileno()))
         # It shares the terminal, for the SDK may have to ask there, but not Ctrl-C.
         with theirs, _without_interrupts():
             self._process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
@@ -69,6 +70,9 @@ app.add_typer(catalog, name="catalog")
 
 def main() -> None:
     """The program. Exits with the contract's code; a traceback never reaches the user."""
+    if not sys.warnoptions:
+        # What libraries warn their programmers of is no concern of the user's.
+        warnings.simplefilter("ignore")
     as_json = "--json" in sys.argv[: _end_of_options(sys.argv)]
     try:
         spare_conversions()
