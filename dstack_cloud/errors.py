@@ -2,7 +2,7 @@
 
     DstackError                     exit  kind
     ├── InputError                    2   input            the user's file, arguments, settings
-    ├── NotFoundError                64   not-found        no such workflow, run, tag
+    ├── NotFoundError                64   not-found        no such workflow, run, tag, secret
     ├── NoOfferError                 69   no-offer         nothing in the catalog fits
     ├── NoCapacityError              69   no-capacity      offers exist, no machine could be had
     ├── AccessError                  77   access

@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.resources import Offer
+    from dstack_cloud.secret_manager import SecretManager
     from dstack_cloud.storage.base import Store
 
 CLOUDS = ("aws", "gcp", "local")
 WITH_PRICE_HISTORY = ("aws",)
 """The clouds that tell how spot prices moved."""
+_WITH_SECRETS = ("aws", "local")
 _REGION_VARIABLES = {
     "aws": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "gcp": ("CLOUDSDK_COMPUTE_REGION", "GOOGLE_CLOUD_REGION"),
@@ -225,7 +227,39 @@ def open_tools(config: Config, name: str, report: Reporter, apart: bool = False)
         provisioning=provisioning(config, name),
         store_region=None if local else regions(config, name)[0],
         rest=lambda: process_apart().rest(),
+        secrets=lambda names: secret_values(config, name, names),
     )
+
+
+def keeps_secrets(name: str) -> bool:
+    """Whether secrets can be kept on a cloud."""
+    return name in _WITH_SECRETS
+
+
+def open_secrets(config: Config, name: str) -> SecretManager:
+    """Where a cloud that `keeps_secrets` keeps them."""
+    store = config.stores.get(name)
+    if store is None:
+        raise _not_configured(config, name)
+    if name == "local":
+        from dstack_cloud.clouds.local_secrets import LocalSecrets
+
+        return LocalSecrets(store)
+    from dstack_cloud.clouds.aws.secrets import AwsSecrets
+
+    return AwsSecrets(_sessions(config), regions(config, name)[0], owner(), store)
+
+
+def secret_values(config: Config, name: str, names: Sequence[str]) -> Mapping[str, str]:
+    """The values of those secrets that a cloud has; its SDK is loaded apart."""
+    if name == "local":
+        return open_secrets(config, name).values(names)
+    values: Mapping[str, str] = process_apart().call(_secret_values, config, name, tuple(names))
+    return values
+
+
+def _secret_values(config: Config, name: str, names: Sequence[str]) -> Mapping[str, str]:
+    return open_secrets(config, name).values(names)
 
 
 @cache

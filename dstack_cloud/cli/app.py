@@ -21,6 +21,7 @@ from dstack_cloud.cli.plain import spare_conversions
 from dstack_cloud.cli.ps import ps
 from dstack_cloud.cli.run import run
 from dstack_cloud.cli.runs import runs
+from dstack_cloud.cli.secrets import secrets
 from dstack_cloud.cli.ssh import ssh
 from dstack_cloud.cli.stop import stop
 from dstack_cloud.cli.tags import tags
@@ -63,6 +64,7 @@ app.command()(stop)
 app.add_typer(artifacts, name="artifacts")
 app.add_typer(tags, name="tags")
 app.add_typer(runs, name="runs")
+app.add_typer(secrets, name="secrets")
 app.command()(cost)
 app.command()(gc)
 app.add_typer(catalog, name="catalog")

@@ -19,7 +19,8 @@ def attach(
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.cli.run import conclude
     from dstack_cloud.lifecycle import driver
-    from dstack_cloud.lifecycle.going import Going, keeper, private_values
+    from dstack_cloud.lifecycle.going import Going, keeper
+    from dstack_cloud.lifecycle.private import private_of
     from dstack_cloud.lifecycle.record import record_from_json
     from dstack_cloud.state.runs import read_run
     from dstack_cloud.tools_of_run import tools_of_run
@@ -31,7 +32,7 @@ def attach(
     going = Going(
         record,
         Planner(config),
-        lambda: private_values(record, os.environ),
+        lambda: private_of(tools, record, os.environ),
         in_time=keeper(tools, record),
     )
     return conclude(driver.attach(tools, going), as_json)

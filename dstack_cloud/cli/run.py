@@ -99,6 +99,10 @@ def run(
         first = {"dry_run": dry_run, "yes": yes, "region": region}
         deps = found_on(config, clouds, workflows, workflow, first if with_deps else None)
         clouds = list(deps)
+    if chosen.secrets:
+        from dstack_cloud.cli import needed_secrets
+
+        clouds = needed_secrets.found_on(config, clouds, chosen)
     request = overridden(
         chosen.request, cpu, memory, gpu, disk, interruptible, max_price, clouds, region
     )
@@ -209,6 +213,7 @@ def _carry_out(
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.lifecycle import driver
     from dstack_cloud.lifecycle.going import Going, keeper
+    from dstack_cloud.lifecycle.private import private_of
     from dstack_cloud.lifecycle.submit import Submission, submit
     from dstack_cloud.retry import default
 
@@ -234,8 +239,13 @@ def _carry_out(
         private=frozenset(item.name for item in environment if item.value is None),
         code=code.key if code.files else None,
     )
-    record, private = submit(tools, submission)
-    going = Going(record, Planner(config, plan), lambda: private, in_time=keeper(tools, record))
+    record = submit(tools, submission)
+    going = Going(
+        record,
+        Planner(config, plan),
+        lambda: private_of(tools, record, os.environ),
+        in_time=keeper(tools, record),
+    )
     return driver.run(tools, going, detach)
 
 

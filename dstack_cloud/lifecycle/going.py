@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dstack_cloud.clouds.base import Machine
-from dstack_cloud.errors import InputError
 from dstack_cloud.lifecycle.capacity import next_step
 from dstack_cloud.lifecycle.elsewhere import elsewhere
+from dstack_cloud.lifecycle.private import Private
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.resources import Offer
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Going:
-    """``plan`` makes the ranked offers; ``private`` answers the environment values that are not on
-    record, or raises where this client has not got them; ``lost`` are the machines that it saw
+    """``plan`` makes the ranked offers; ``private`` answers what is not on record, or
+    raises where this client has not got it; ``lost`` are the machines that it saw
     lost; ``in_time`` keeps the deadline of a run that has one."""
 
     record: RunRecord
     plan: Callable[[RunRecord], Sequence[Offer]]
-    private: Callable[[], Mapping[str, str]]
+    private: Callable[[], Private]
     lost: list[Machine] = field(default_factory=list)
     in_time: InTime | None = None
 
@@ -53,18 +53,3 @@ def keeper(tools: Tools, record: RunRecord) -> InTime | None:
 
     terms = terms_of(record, tools.timers.restart)
     return None if terms is None else InTime(tools.store, record, terms)
-
-
-def private_values(record: RunRecord, environ: Mapping[str, str]) -> dict[str, str]:
-    """The values that the run's record leaves to the caller's environment.
-
-    Raises InputError for those that are not set.
-    """
-    missing = [name for name in record.private if name not in environ]
-    if missing:
-        raise InputError(
-            f"{record.run} took {', '.join(missing)} from the environment that it was started "
-            "in, and this one does not have it: another attempt cannot be started here",
-            "set it and attach again, or attach where the run was started",
-        )
-    return {name: environ[name] for name in record.private}

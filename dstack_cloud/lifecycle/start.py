@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
 from secrets import token_urlsafe
 
 from dstack_cloud import retry
@@ -12,6 +11,7 @@ from dstack_cloud.errors import InputError, InternalError
 from dstack_cloud.lifecycle.budget import budget_left, hourly_price
 from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.machine_record import machine_as_json
+from dstack_cloud.lifecycle.private import Private
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.bundle import agent_bundle
@@ -31,7 +31,7 @@ def start(
     record: RunRecord,
     attempt: int,
     launched: Launched,
-    secrets: Mapping[str, str],
+    private: Private,
 ) -> str:
     """Push and start; answers the machine's public host key from now on.
 
@@ -40,7 +40,7 @@ def start(
     home = tools.reach.home(launched.machine)
     argv = [*home.prefix, *bootstrap_argv(home.root, home.python)]
     stdin = bootstrap_stdin(
-        agent_bundle(), job(tools, record, attempt, launched, secrets).as_json()
+        agent_bundle(), job(tools, record, attempt, launched, private).as_json()
     )
     done = session.run(argv, stdin, _START_S)
     if done.code != 0:
@@ -57,13 +57,14 @@ def job(
     record: RunRecord,
     attempt: int,
     launched: Launched,
-    secrets: Mapping[str, str],
+    private: Private,
 ) -> Job:
     """The agent's job for an attempt on a machine."""
     machine = launched.machine
     gpu = record.request.gpu
     home = tools.reach.home(machine)
     container = container_name(home, record.run, attempt, machine)
+    secrets = private.environment
     if any("{token}" in page for page in record.container.pages.values()):
         secrets = {**secrets, TOKEN: token_urlsafe(24)}
     left, price = budget_left(tools.store, record, attempt), hourly_price(machine)
@@ -103,6 +104,7 @@ def job(
         deps=[DependencySpec(**one) for one in record.deps],
         working_dir=record.container.working_dir,
         secrets=secrets,
+        masks=private.masks,
         max_duration=record.max_duration,
         max_cost=None if left is None else str(left),
         price=None if price is None else f"{price:f}",

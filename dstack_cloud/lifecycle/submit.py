@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -45,14 +45,19 @@ class Submission:
     code: str | None
 
 
-def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, str]]:
-    """Claim a run; answers its record and the private environment values.
+def submit(tools: Tools, submission: Submission) -> RunRecord:
+    """Claim a run; answers its record.
 
     Raises what the provider and the store raise.
     """
 
     def as_record(name: str) -> RunRecord:
-        container, _ = _split(submission.container(name).environment, submission.private)
+        container = submission.container(name)
+        written = {
+            key: value
+            for key, value in container.environment.items()
+            if key not in submission.private
+        }
         return RunRecord(
             run=name,
             workflow=submission.workflow,
@@ -61,7 +66,7 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
             owner=tools.owner,
             cloud=tools.cloud.name,
             request=submission.request,
-            container=replace(submission.container(name), environment=container),
+            container=replace(container, environment=written),
             artifacts=tuple(vars(artifact) for artifact in submission.artifacts),
             deps=tuple(vars(one) for one in submission.deps),
             code=submission.code,
@@ -85,13 +90,4 @@ def submit(tools: Tools, submission: Submission) -> tuple[RunRecord, dict[str, s
     name = runs.submit(
         tools.store, submission.workflow, lambda claimed: as_record(claimed).as_json()
     )
-    _, private = _split(submission.container(name).environment, submission.private)
-    return as_record(name), private
-
-
-def _split(
-    environment: Mapping[str, str], private: frozenset[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """What may be written down, and what may not."""
-    public = {key: value for key, value in environment.items() if key not in private}
-    return public, {key: value for key, value in environment.items() if key in private}
+    return as_record(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,6 +37,11 @@ def _nothing() -> None:
     """Nothing can be let go."""
 
 
+def _no_secrets(names: Sequence[str]) -> Mapping[str, str]:
+    """None are kept."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Tools:
     """One cloud, its store, the way onto its machines, and who is told.
@@ -46,6 +51,7 @@ class Tools:
     machine must use, too; ``store_region`` is where the bucket is, where that means anything.
     ``rest`` is for when the cloud will not be asked for a while: what is only needed for that may
     be let go.
+    ``secrets`` answers the values of those among some names that are kept for this cloud.
     ``late`` are threads that end a machine which nobody needs as soon as it is there: to be waited
     for before the program ends.
     """
@@ -60,4 +66,5 @@ class Tools:
     provisioning: dict[str, str]
     store_region: str | None
     rest: Callable[[], None] = _nothing
+    secrets: Callable[[Sequence[str]], Mapping[str, str]] = _no_secrets
     late: list[threading.Thread] = field(default_factory=list)

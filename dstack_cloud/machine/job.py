@@ -80,6 +80,7 @@ class Job:
     keys in OpenSSH form; ``machine_record`` is written to ``machine.json`` again once the host key
     has been replaced.
 
+    ``secrets`` are environment variables, ``masks`` the texts that are hidden in the log.
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
     the end of the attempt before this one is on record. ``asks`` names the cloud that is asked for
     notices and prices, by default the machine's own; ``endpoints`` are overrides of its services'
@@ -101,6 +102,7 @@ class Job:
     deps: Sequence[DependencySpec] = ()
     working_dir: str = "/workflow"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    masks: Sequence[str] = field(default=(), repr=False)
     max_duration: int | None = None
     max_cost: str | None = None
     price: str | None = None
@@ -142,6 +144,7 @@ class Job:
             "deps": [{**vars(one), "paths": list(one.paths)} for one in self.deps],
             "working_dir": self.working_dir,
             "secrets": dict(self.secrets),
+            "masks": list(self.masks),
             "max_duration": self.max_duration,
             "max_cost": self.max_cost,
             "price": self.price,

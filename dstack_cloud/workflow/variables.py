@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from dstack_cloud.errors import InputError
+from dstack_cloud.errors import NotFoundError
 from dstack_cloud.nearest import did_you_mean
 
 # In this order: an escape, a variable, one that is not closed.
@@ -95,12 +95,12 @@ def expand_but_secrets(text: str, run: str, args: Sequence[str]) -> str:
 
 
 def fill(template: str, secrets: Mapping[str, str]) -> str:
-    """``template`` with the secrets' values in it. InputError for a secret that is not there."""
+    """``template`` with the secrets' values in it. NotFoundError for a secret that is not there."""
 
     def value(name: str) -> str:
         secret = name.removeprefix("secrets.")
         if secret not in secrets:
-            raise InputError(
+            raise NotFoundError(
                 f"the secret '{secret}' does not exist{did_you_mean(secret, secrets)}",
                 f"make it with: dstack-cloud secrets set {secret}",
             )

@@ -132,21 +132,16 @@ class Workflow:
         path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
         return self._error(message, path, hint=hint)
 
+    def secret_error(self, secret: str, message: str, hint: str | None = None) -> InputError:
+        """An error at the first variable that uses a secret."""
+        for variable in self.common.environment or ():
+            if secret in variables.secret_names(variable.value or ""):
+                return self._error(message, ("environment", *variable.path), hint=hint)
+        return self._error(message, ("environment",), hint=hint)
+
     def require_runnable(self) -> None:
-        """InputError with every reason why this version cannot run the workflow."""
+        """InputError with the reason why this version cannot run the workflow."""
         self._require_provider()
-        problems = [
-            self._error(
-                f"secrets cannot be used yet, as '{variable.name}' does",
-                ("environment", *variable.path),
-                hint=f"write {variable.name} without a value: it is taken from your environment "
-                "and stored nowhere",
-            )
-            for variable in self.common.environment or ()
-            if variables.secret_names(variable.value or "")
-        ]
-        if problems:
-            raise combined(problems)
 
     def _require_provider(self) -> Provider:
         if self.provider is None:

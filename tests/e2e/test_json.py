@@ -91,6 +91,10 @@ def test_runs(local: Project, image: str) -> None:
     deleted = local.json("runs", "delete", "train-1", "-y")
     holds("runs delete", deleted, "deleted")
     assert deleted["deleted"][0]["held_by"] == ["best"]
+    made = local.cli("secrets", "set", "TOKEN", *on[:2], "--json", stdin="x")
+    holds("secrets set", json.loads(made.stdout))
+    holds("secrets list", local.json("secrets", "list"), "secrets")
+    holds("secrets set", local.json("secrets", "delete", "TOKEN", *on))
     holds("tags delete", local.json("tags", "delete", "best", "-y"))
     assert local.cli("artifacts", "list", "train-1").returncode == 64
 

@@ -76,7 +76,9 @@ class Project:
         file.parent.mkdir(exist_ok=True)
         file.write_text(textwrap.dedent(text))
 
-    def cli(self, *args: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *args: str, timeout: float = 240, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*CLI, *args],
             cwd=self.folder,
@@ -84,7 +86,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=timeout,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
 
     def but(self, *without: str, **values: str) -> Project:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import NamedTuple
 
@@ -115,23 +115,26 @@ class Converter:
         return out
 
 
-def pump(stream: socket.socket, descriptor: int, skip: int, on_full: Callable[[], None]) -> int:
-    """Copy the engine's stream into the log until it ends; returns the number of new records.
+def pump(
+    stream: socket.socket,
+    descriptor: int,
+    feed: Callable[[bytes], Sequence[bytes]],
+    on_full: Callable[[], None],
+) -> bool:
+    """Copy what ``feed`` makes of the engine's stream into the log until it ends; False when it was
+    cut off.
 
     ``on_full`` is called when the disk is full and must make room, or raise.
     """
-    converter = Converter(skip)
-    written = 0
     while True:
         try:
             part = stream.recv(_CHUNK)
         except ConnectionError:
-            return written
+            return False
         if not part:
-            return written
-        out = converter.feed(part)
+            return True
+        out = feed(part)
         if out:
-            written += len(out)
             write_all(descriptor, b"".join(out), on_full)
 
 

@@ -48,6 +48,7 @@ class Paths:
         self.progress = os.path.join(root, "progress")
 
         self.secrets = os.path.join(self.volatile, "secrets.json")
+        self.masks = os.path.join(self.volatile, "masks.json")
         self.job_came = os.path.join(self.volatile, "job")
         self.heartbeat = os.path.join(self.volatile, "heartbeat")
         self.hard_limit = os.path.join(self.volatile, "hard_limit")

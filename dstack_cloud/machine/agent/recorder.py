@@ -8,9 +8,10 @@ import time
 from . import disk
 from .control import Control
 from .engine import Engine, EngineError
-from .logs import STAMP, Converter, pump, recover
+from .logs import STAMP, Converter, pump, recover, write_all
+from .mask import Masked, hidden, same
 from .note import note
-from .paths import Paths
+from .paths import Paths, read_json
 
 
 class DiskFull(Exception):
@@ -25,6 +26,7 @@ class Recorder:
         self._name = name
         self._paths = paths
         self._control = control
+        self._hide = hidden(read_json(paths.masks) or ())
 
     def run(self) -> None:
         """Until the container has ended; says so to the control when the log is whole."""
@@ -54,7 +56,15 @@ class Recorder:
         position = recover(self._paths.log)
         stream = self._engine.logs(self._name, position.since, follow=True)
         try:
-            pump(stream, descriptor, position.skip, self._on_full)
+            if not self._hide:
+                pump(stream, descriptor, Converter(position.skip).feed, self._on_full)
+            else:
+                masked = Masked(self._hide, position.skip)
+                ended = pump(stream, descriptor, masked.feed, self._on_full)
+                # A stream may end before its time; only one of a container that had ended before is
+                # whole. What waits comes again with the next.
+                if ended and not container["State"]["Running"]:
+                    write_all(descriptor, b"".join(masked.finish()), self._on_full)
         finally:
             stream.close()
         container = self._engine.inspect(self._name)
@@ -80,7 +90,8 @@ class Recorder:
             return True
         # Alone, the last piece of a long line does not look like one.
         last, tag = records[-1], STAMP + len(" stdout ")
-        return tail(self._paths.log).endswith((last, last[:tag] + b"F" + last[tag + 1 :]))
+        logged = tail(self._paths.log)[-len(last) :]
+        return same(last, logged) or same(last[:tag] + b"F" + last[tag + 1 :], logged)
 
     def _on_full(self) -> None:
         """No output is thrown away: when the disk is full the container must end. What it wrote

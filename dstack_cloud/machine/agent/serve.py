@@ -331,7 +331,12 @@ class Attempt:
             self.engine.remove(self.job["container"]["name"])
         except EngineError as error:
             note(f"remove: {error.message}")
-        for path in (self.paths.secrets, self.paths.log_reserve, self.paths.end_reserve):
+        for path in (
+            self.paths.secrets,
+            self.paths.masks,
+            self.paths.log_reserve,
+            self.paths.end_reserve,
+        ):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 

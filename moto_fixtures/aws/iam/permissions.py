@@ -188,6 +188,9 @@ TABLE: dict[tuple[str, str], Row] = {
     ("secretsmanager", "PutSecretValue"): _row(
         SECRETS, targets.secret, "secretsmanager:PutSecretValue"
     ),
+    ("secretsmanager", "ListSecrets"): _row(
+        SECRETS, targets.anywhere, "secretsmanager:ListSecrets"
+    ),
     ("secretsmanager", "DescribeSecret"): _row(
         SECRETS, targets.secret, "secretsmanager:DescribeSecret"
     ),

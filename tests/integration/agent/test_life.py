@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dstack_cloud.machine.job import ArtifactSpec
 from dstack_cloud.machine.push import agent_argv
+from dstack_cloud.state.cri import Output
 
 if TYPE_CHECKING:
     from conftest import Host
@@ -114,6 +115,22 @@ def test_nothing_keeps_a_secret_after_the_end(host: Host) -> None:
         if path.is_file() and b"line one" in path.read_bytes()
     ]
     assert found == []
+
+
+def test_a_secret_is_masked_in_the_log_across_the_engines_pieces(host: Host) -> None:
+    value, most = "planted-value", 16384
+    code = (
+        "import os, sys; t = os.environ['TOKEN']\n"
+        f"for cut in range(1, len(t)): print('x' * ({most} - cut) + t + 'plant')\n"
+        "sys.stdout.write('a ' + t[:6])"
+    )
+    host.start(f'python3 -c "{code}"', secrets={"TOKEN": value}, masks=[value])
+    follower = host.follow()
+    follower.rest()
+    lines = [b"x" * (most - cut) + b"*" * len(value) + b"plant" for cut in range(1, len(value))]
+    assert Output().feed(follower.log) == b"\n".join([*lines, b"a " + value[:6].encode()])
+    assert host.shipped() == follower.log
+    assert not (host.root / "volatile" / "masks.json").exists()
 
 
 def test_a_secret_of_several_lines_arrives_whole(host: Host) -> None:

@@ -33,6 +33,12 @@ WORKFLOWS = """
         artifacts: [output]
         resources: {gpu: T4, interruptible: true}
         commands: [sleep 1000]
+      - name: secretive
+        provider: docker
+        image: ubuntu
+        environment: {TOKEN: "${{ secrets.TOKEN }}"}
+        resources: {gpu: T4, interruptible: true}
+        commands: [test -n "$TOKEN"]
       - name: big
         provider: docker
         image: ubuntu
@@ -134,6 +140,10 @@ def use(account: Account) -> None:
     ok(daily.cli("catalog", "update"))
     ok(daily.cli("offers", "--gpu", "T4", "--region", "us-east-1", "--refresh"))
     ok(daily.cli("run", "train", "--dry-run"))
+    ok(daily.cli("secrets", "set", "TOKEN", stdin="planted"))
+    ok(daily.cli("secrets", "set", "TOKEN", stdin="planted-again"))
+    ok(daily.cli("run", "secretive", "-y"))
+    ok(daily.cli("secrets", "delete", "TOKEN", "-y"))
     # A budget is kept by the machine, at prices that it asks for.
     ok(daily.cli("run", "train", "-y", "--max-cost", "5"))
     for settings in (

@@ -16,7 +16,7 @@ LAYERS = [
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
-    ["clouds.base", "storage.base", "catalog", "config", "config_save"],
+    ["clouds.base", "storage.base", "catalog", "config", "config_save", "secret_manager"],
     ["resources", "spec", "deadline"],
     ["google_rest"],
     ["units", "nearest", "google_sign_in", "yaml_lines", "ahead", "apart", "availability"],

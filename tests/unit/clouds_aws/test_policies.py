@@ -54,8 +54,11 @@ def test_they_fit() -> None:
     assert ROLE_INLINE_LIMIT > 2 * 4000, "a role has room for the policies of two stores"
 
 
-# What EC2, Pricing and Service Quotas cannot narrow to a resource.
-WIDE = re.compile(r"ec2:Describe(?!InstanceAttribute)|pricing:GetProducts|servicequotas:Get")
+# What EC2, Pricing, Service Quotas and Secrets Manager cannot narrow to a resource.
+WIDE = re.compile(
+    r"ec2:Describe(?!InstanceAttribute)|pricing:GetProducts|servicequotas:Get"
+    r"|secretsmanager:ListSecrets$"
+)
 
 
 @pytest.mark.parametrize("name", ["run", "init", "machine"])

@@ -92,14 +92,11 @@ def test_arguments_are_used_anywhere(train, key):
     assert train(f"before_run: [b]\nfile: x.py\n{key}").container("train-1", ["x y"])
 
 
-def test_secrets_cannot_be_used_yet(train):
+def test_what_is_wrong_with_a_secret_is_told_where_it_is_used(train):
     workflow = train("environment:\n  A: 1\n  TOKEN: x${{ secrets.TOKEN }}")
-    with pytest.raises(InputError) as caught:
-        workflow.require_runnable()
-    assert str(caught.value) == (
-        ".dstack/workflows.yaml:7:14: secrets cannot be used yet, as 'TOKEN' does"
-    )
-    assert caught.value.hint.startswith("write TOKEN without a value")
+    workflow.require_runnable()
+    error = workflow.secret_error("TOKEN", "gone", "make it")
+    assert (str(error), error.hint) == (".dstack/workflows.yaml:7:14: gone", "make it")
 
 
 def test_a_providers_ports_and_the_workflows_own(train):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dstack_cloud.errors import InputError
+from dstack_cloud.errors import NotFoundError
 from dstack_cloud.workflow import variables
 
 # What a process can be given at all: any text without NUL that has a UTF-8 form.
@@ -69,7 +69,7 @@ def test_secrets_stay_out_until_filled():
 
 
 def test_a_secret_that_is_not_there():
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(NotFoundError) as caught:
         variables.fill("${{ secrets.TOKN }}", {"TOKEN": "hidden"})
     assert caught.value.message == "the secret 'TOKN' does not exist; did you mean 'TOKEN'?"
     assert caught.value.hint == "make it with: dstack-cloud secrets set TOKN"
