@@ -25,6 +25,7 @@ from dstack_cloud.errors import (
     ThrottledError,
     UnreachableError,
 )
+from dstack_cloud.google_sign_in import transport
 
 ADDRESSES = {
     "compute": "https://compute.googleapis.com/compute/v1/",
@@ -150,35 +151,3 @@ def refusal(status: int, body: bytes, url: str) -> DstackError:
     if status == 403:
         return PermissionDeniedError(words, "dstack-cloud check --cloud gcp says what is missing")
     return InputError(words, "check project and region: dstack-cloud check --cloud gcp")
-
-
-class _Answer:
-    """What google-auth expects of its transport."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.data = data
-
-
-def transport(
-    url: str,
-    method: str = "GET",
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout: float | None = None,
-    **_: Any,
-) -> _Answer:
-    """google-auth's way out, without the library that its own takes."""
-    from google.auth import exceptions
-
-    data = body.encode() if isinstance(body, str) else body
-    request = urllib.request.Request(url, data, dict(headers or {}), method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=timeout or _TIMEOUT_S) as answer:
-            return _Answer(answer.status, dict(answer.headers), answer.read())
-    except urllib.error.HTTPError as error:
-        return _Answer(error.code, dict(error.headers), error.read())
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise exceptions.TransportError(reason) from error  # type: ignore[no-untyped-call]
