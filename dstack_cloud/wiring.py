@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 CLOUDS = ("aws", "gcp", "local")
 WITH_PRICE_HISTORY = ("aws",)
 """The clouds that tell how spot prices moved."""
-_WITH_SECRETS = ("aws", "local")
 _REGION_VARIABLES = {
     "aws": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "gcp": ("CLOUDSDK_COMPUTE_REGION", "GOOGLE_CLOUD_REGION"),
@@ -231,13 +230,8 @@ def open_tools(config: Config, name: str, report: Reporter, apart: bool = False)
     )
 
 
-def keeps_secrets(name: str) -> bool:
-    """Whether secrets can be kept on a cloud."""
-    return name in _WITH_SECRETS
-
-
 def open_secrets(config: Config, name: str) -> SecretManager:
-    """Where a cloud that `keeps_secrets` keeps them."""
+    """Where a cloud keeps secrets."""
     store = config.stores.get(name)
     if store is None:
         raise _not_configured(config, name)
@@ -245,9 +239,14 @@ def open_secrets(config: Config, name: str) -> SecretManager:
         from dstack_cloud.clouds.local_secrets import LocalSecrets
 
         return LocalSecrets(store)
+    region = regions(config, name)[0]
+    if name == "gcp":
+        from dstack_cloud.clouds.gcp.secrets import GcpSecrets
+
+        return GcpSecrets(opened(config, name).sessions, region, owner(), store)  # type: ignore[arg-type]
     from dstack_cloud.clouds.aws.secrets import AwsSecrets
 
-    return AwsSecrets(_sessions(config), regions(config, name)[0], owner(), store)
+    return AwsSecrets(_sessions(config), region, owner(), store)
 
 
 def secret_values(config: Config, name: str, names: Sequence[str]) -> Mapping[str, str]:

@@ -14,20 +14,12 @@ from dstack_cloud.workflow.workflow import Workflow
 def found_on(config: Config, clouds: Sequence[str], workflow: Workflow) -> list[str]:
     """The clouds that have all secrets of the workflow.
 
-    InputError, at the file's line, where none of them can keep secrets, NotFoundError with the
-    commands that make what is missing where none has them all.
+    NotFoundError, at the file's line, with the commands that make what is missing where none of
+    them has them all.
     """
-    able = [cloud for cloud in clouds if wiring.keeps_secrets(cloud)]
-    if not able:
-        raise workflow.secret_error(
-            workflow.secrets[0],
-            f"secrets on {' and '.join(clouds)} cannot be kept yet",
-            "write the variable without a value: it is taken from your environment and stored "
-            "nowhere; or take another cloud with --cloud",
-        )
     found = []
     failed: NotFoundError | None = None
-    for cloud in able:
+    for cloud in clouds:
         values = wiring.secret_values(config, cloud, workflow.secrets)
         missing = [name for name in workflow.secrets if name not in values]
         if not missing:

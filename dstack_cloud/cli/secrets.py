@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dstack_cloud.cli import options, render
-from dstack_cloud.errors import InputError, NotFoundError
+from dstack_cloud.errors import NotFoundError
 from dstack_cloud.nearest import did_you_mean
 
 secrets = typer.Typer(
@@ -27,7 +27,7 @@ def set_secret(name: _Name, cloud: options.Cloud = None, as_json: options.Json =
 
     require_name(name)
     config = configuration.load()
-    where = _keeping(wiring.chosen(config, cloud))[0]
+    where = wiring.chosen(config, cloud)[0]
     if sys.stdin.isatty():
         import getpass
 
@@ -52,7 +52,7 @@ def list_secrets(cloud: options.Cloud = None, as_json: options.Json = False) -> 
     from dstack_cloud import wiring
 
     config = configuration.load()
-    clouds = _keeping(wiring.chosen(config, cloud)) if cloud else wiring.configured(config)
+    clouds = wiring.chosen(config, cloud) if cloud else wiring.configured(config)
     rows: list[dict[str, Any]] = [
         {
             "secret": one.name,
@@ -61,7 +61,6 @@ def list_secrets(cloud: options.Cloud = None, as_json: options.Json = False) -> 
             "changed_at": one.changed_at,
         }
         for where in clouds
-        if wiring.keeps_secrets(where)
         for one in wiring.open_secrets(config, where).listing()
     ]
     if as_json:
@@ -85,7 +84,7 @@ def delete(
     from dstack_cloud import wiring
 
     config = configuration.load()
-    where = _keeping(wiring.chosen(config, cloud))[0]
+    where = wiring.chosen(config, cloud)[0]
     manager = wiring.open_secrets(config, where)
     names = [one.name for one in manager.listing()]
     if name not in names:
@@ -99,17 +98,3 @@ def delete(
         render.print_json({"secret": name, "cloud": where})
     else:
         render.say(f"✓ deleted      {name} on {where}")
-
-
-def _keeping(clouds: list[str]) -> list[str]:
-    """Those of the clouds that can keep secrets. InputError where none can."""
-    from dstack_cloud import wiring
-
-    able = [cloud for cloud in clouds if wiring.keeps_secrets(cloud)]
-    if not able:
-        raise InputError(
-            f"secrets on {' and '.join(clouds)} cannot be kept yet",
-            "a workflow can take a value from your environment instead: a variable of "
-            "'environment' without a value",
-        )
-    return able

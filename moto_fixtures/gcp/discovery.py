@@ -22,6 +22,7 @@ DOCUMENTS = {
     "cloudresourcemanager.v1": "cloudresourcemanager.googleapis.com",
     "cloudresourcemanager.v3": "cloudresourcemanager.googleapis.com",
     "iam.v1": "iam.googleapis.com",
+    "secretmanager.v1": "secretmanager.googleapis.com",
     "serviceusage.v1": "serviceusage.googleapis.com",
 }
 _VARIABLE = re.compile(r"\{\+?(\w+)\}")

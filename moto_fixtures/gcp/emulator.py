@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from moto_fixtures.gcp import refusals
+from moto_fixtures.gcp import refusals, secrets
 from moto_fixtures.gcp.answer import Answer, error_answer, json_answer
 from moto_fixtures.gcp.call import Call, GcpError
 from moto_fixtures.gcp.catalog import answers as catalog
@@ -42,7 +42,11 @@ from moto_fixtures.shared.http import DropConnection
 from moto_fixtures.shared.log import CallLog, Entry
 
 TOKEN_PATH = "/token"
-_HANDLERS: dict[str, Callable[[Request], Any]] = {**compute.HANDLERS, **iam.HANDLERS}
+_HANDLERS: dict[str, Callable[[Request], Any]] = {
+    **compute.HANDLERS,
+    **iam.HANDLERS,
+    **secrets.HANDLERS,
+}
 _CATALOG = [(verb, re.compile(path), handler) for verb, path, handler in catalog.ROUTES]
 _SECRET_ITEMS = {"user-data", "ssh-keys", "startup-script"}
 
@@ -60,6 +64,7 @@ class Emulator:
         self.roles = Roles()
         self.policies = Policies(self.roles, self.clock.now)
         self.services = Services()
+        self.secrets = secrets.Secrets()
         self.operations = Operations(self.clock)
         self.disks = Disks()
         self.firewalls = Firewalls(stamp(datetime(2026, 1, 31, 9, 30, tzinfo=UTC)))

@@ -13,7 +13,7 @@ from moto_fixtures.gcp.project import PROJECT, REGION
 SERVER = "moto_fixtures.gcp.server"
 SCHEME = "gs"
 PORTS = ("--port", "--storage-port")
-_APIS = ("CLOUDBILLING", "CLOUDRESOURCEMANAGER", "IAM", "SERVICEUSAGE")
+_APIS = ("CLOUDBILLING", "CLOUDRESOURCEMANAGER", "IAM", "SECRETMANAGER", "SERVICEUSAGE")
 _OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
 
 

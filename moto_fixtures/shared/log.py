@@ -12,6 +12,8 @@ _SECRET = {
     "privatekey",
     "keymaterial",
     "secretstring",
+    # Of a secret in Google's Secret Manager.
+    "payload",
     "secretbinary",
     "secretaccesskey",
     "sessiontoken",

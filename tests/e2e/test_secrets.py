@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import pty
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import boto3
 import pytest
 import yaml
-from support.emulated import CLI, Emulator, Project, wait_until
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2 import service_account
+from support.emulated import CLI, EVERY_CLOUD, Emulator, Project, wait_until
 
 LOCAL = ("--cloud", "local")
 USES = """
@@ -129,21 +133,9 @@ def test_a_value_that_is_typed_is_not_shown(local: Project) -> None:
     assert json.loads(file.read_text())["A"]["value"] == "planted"
 
 
-def test_google_cloud_is_refused_plainly(local: Project) -> None:
-    config = Path(local.environ["HOME"]) / ".config/dstack-cloud/config.yaml"
-    config.parent.mkdir(parents=True)
-    config.write_text("gcp: {store: gs://bucket, project: p, regions: [us-central1]}\n")
-    local.workflows(USES.format(image="ubuntu"))
-    for argv in (("secrets", "set", "A"), ("run", "uses", "-y")):
-        refused = local.cli(*argv, stdin="x")
-        assert refused.returncode == 2
-        assert "secrets on gcp cannot be kept yet" in refused.stderr
-    assert ".dstack/workflows.yaml:9:12" in refused.stderr
-    config.unlink()
-
-
+@EVERY_CLOUD
 def test_a_planted_value_is_nowhere(emulator: Emulator, project: Project) -> None:
-    """On the emulated cloud, over two attempts: the machine is lost while its job runs."""
+    """On each emulated cloud, over two attempts: the machine is lost while its job runs."""
     first, second = (f"planted{n}{os.urandom(8).hex()}" for n in (1, 2))
     project.workflows("""
         workflows:
@@ -159,7 +151,8 @@ def test_a_planted_value_is_nowhere(emulator: Emulator, project: Project) -> Non
     """)
     missing = project.cli("run", "planted", "-y")
     assert missing.returncode == 64
-    assert "workflows.yaml:6:26: the secret 'PLANTED' does not exist on aws" in missing.stderr
+    cloud = "gcp" if "GOOGLE_APPLICATION_CREDENTIALS" in emulator.environ else "aws"
+    assert f"workflows.yaml:6:26: the secret 'PLANTED' does not exist on {cloud}" in missing.stderr
     assert emulator.machines() == []
     assert project.cli("secrets", "set", "PLANTED", stdin=first).returncode == 0
     listed = project.json("secrets", "list")["secrets"]
@@ -191,19 +184,25 @@ def test_a_planted_value_is_nowhere(emulator: Emulator, project: Project) -> Non
     assert client.returncode == 0, err
     assert out.endswith(f"attempt 2 has {stars}\n{sha256(second)}  -\n")
     searched = [out, err, json.dumps(emulator.get("/_emulator/calls"))]
-    assert '"SecretString": "<' in searched[-1]
+    assert any(key in searched[-1] for key in ('"SecretString": "<', '"data": "<')), "it is hidden"
     store = objects(project)
     assert any(stars.encode() in data for data in store.values())
-    for value in (first, second):
+    for value in (first, second, *map(in_base64, (first, second))):
         assert not any(value in text for text in searched)
         assert [key for key, data in store.items() if value.encode() in data] == []
     assert project.cli("secrets", "delete", "PLANTED", "-y").returncode == 0
     assert project.json("secrets", "list")["secrets"] == []
 
 
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def objects(project: Project) -> dict[str, bytes]:
     """Everything in the store."""
     config = yaml.safe_load(Path(project.environ["DSTACK_CLOUD_CONFIG"]).read_text())
+    if "gcp" in config:
+        return google_objects(project, config["gcp"]["store"])
     bucket, _, prefix = config["aws"]["store"].removeprefix("s3://").partition("/")
     s3 = boto3.client(
         "s3",
@@ -217,3 +216,22 @@ def objects(project: Project) -> dict[str, bytes]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for one in page.get("Contents", ())
     }
+
+
+def google_objects(project: Project, store: str) -> dict[str, bytes]:
+    credentials = service_account.Credentials.from_service_account_file(
+        project.environ["GOOGLE_APPLICATION_CREDENTIALS"],
+        scopes=["https://www.googleapis.com/auth/cloud-platform"],
+    )
+    session = AuthorizedSession(credentials)
+    bucket, _, prefix = store.removeprefix("gs://").partition("/")
+    home = f"{project.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o"
+    found, token = {}, ""
+    while True:
+        page = session.get(home, params={"prefix": prefix, "pageToken": token}).json()
+        for one in page.get("items", ()):
+            address = f"{home}/{quote(one['name'], safe='')}"
+            found[one["name"]] = session.get(address, params={"alt": "media"}).content
+        token = page.get("nextPageToken", "")
+        if not token:
+            return found

@@ -42,7 +42,10 @@ class Gcp:
         key = self.control("GET", "keys")[user]
         file = self.folder / f"{user}.json"
         file.write_text(json.dumps(key))
-        services = ("CLOUDBILLING", "CLOUDRESOURCEMANAGER", "IAM", "SERVICEUSAGE")
+        services = (
+            *("CLOUDBILLING", "CLOUDRESOURCEMANAGER", "IAM"),
+            *("SECRETMANAGER", "SERVICEUSAGE"),
+        )
         return {
             "GOOGLE_APPLICATION_CREDENTIALS": str(file),
             "CLOUDSDK_CORE_PROJECT": PROJECT,

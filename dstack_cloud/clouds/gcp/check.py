@@ -14,6 +14,7 @@ from dstack_cloud.clouds.gcp.groups import ATTACHED
 from dstack_cloud.clouds.gcp.images import OLD_GPUS, Recipe
 from dstack_cloud.clouds.gcp.names import deny_name
 from dstack_cloud.clouds.gcp.prepare import read_zones, sources_of
+from dstack_cloud.clouds.gcp.secrets import GcpSecrets
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.clouds.gcp.template import network_path
@@ -22,7 +23,12 @@ from dstack_cloud.resources import Gpu, Offer
 from dstack_cloud.units import GIB
 
 _INIT = "dstack-cloud init --cloud gcp makes it"
-APIS = ("compute.googleapis.com", "cloudbilling.googleapis.com", "storage.googleapis.com")
+APIS = (
+    "compute.googleapis.com",
+    "cloudbilling.googleapis.com",
+    "storage.googleapis.com",
+    "secretmanager.googleapis.com",
+)
 _GRANT = "dstack-cloud init --cloud gcp --member user:YOU, run by an administrator, grants it"
 
 
@@ -45,6 +51,7 @@ def checks(sessions: Sessions, settings: Settings, pool: Executor, region: str) 
     yield from _quotas(sessions, region)
     if settings.store_url is not None:
         yield line("store", lambda: store.use(sessions, str(settings.store_url)))
+        yield line("secrets", GcpSecrets(sessions, region, "", settings.store_url).usable)
 
 
 def _project(sessions: Sessions) -> str:

@@ -84,7 +84,12 @@ def ours(error: Exception, doing: str, region: str | None = None) -> DstackError
     names = {kind.__name__ for kind in type(error).__mro__}
     words = str(error).split("\n", 1)[0].rstrip(".")
     if "GoogleAPICallError" in names:
-        return failed(code_of(error), message_of(error), doing, region)
+        code = code_of(error)
+        found = failed(code, message_of(error), doing, region)
+        api = (getattr(error, "metadata", None) or {}).get("service")
+        if code == "SERVICE_DISABLED" and api:
+            found.hint = f"gcloud services enable {api}, then wait some minutes"
+        return found
     if "DefaultCredentialsError" in names:
         if "not found" in words and "default credentials were" in words:
             return CredentialsError("there are no Google Cloud credentials", LOGIN)

@@ -115,6 +115,7 @@ def _bind(sessions: Sessions, project: str, account: str, members: Sequence[str]
     wanted = [policies.machine_binding(project, account)]
     if members:
         wanted.append(policies.run_binding(project, members))
+        wanted.append(policies.secrets_binding(project, members))
     path = f"v1/projects/{project}"
     with translated("granting the roles in the project"):
         options = {"options": {"requestedPolicyVersion": 3}}

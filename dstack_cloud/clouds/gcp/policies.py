@@ -1,8 +1,9 @@
 """The custom roles that ship with the product, and how they are bound.
 
 The files stand in ``policies/``, as ``gcloud iam roles create NAME --file FILE`` takes them:
-``run`` (daily use, in the project), ``store`` (the bucket, for machines and for those who run),
-``machine`` (the machines, in the project) and ``init`` (once, for the administrator). Conditions:
+``run`` (daily use, in the project), ``secrets`` (those of our name, for those who run), ``store``
+(the bucket, for machines and for those who run), ``machine`` (the machines, in the project) and
+``init`` (once, for the administrator). Conditions:
 docs.cloud.google.com/iam/docs/conditions-attribute-reference and …/storage/docs/access-control/iam
 ("Conditions").
 """
@@ -16,8 +17,13 @@ from typing import Any
 
 from dstack_cloud.clouds.gcp.names import PREFIX
 
-NAMES = ("run", "store", "machine", "init")
-ROLE_IDS = {"run": "dstackCloudRun", "store": "dstackCloudStore", "machine": "dstackCloudMachine"}
+NAMES = ("run", "secrets", "store", "machine", "init")
+ROLE_IDS = {
+    "run": "dstackCloudRun",
+    "secrets": "dstackCloudSecrets",
+    "store": "dstackCloudStore",
+    "machine": "dstackCloudMachine",
+}
 """The roles that `init` makes in the project."""
 USE_ACCOUNT = "roles/iam.serviceAccountUser"
 """Google's own role for giving a machine its service account."""
@@ -58,6 +64,22 @@ def machine_binding(project: str, account: str) -> dict[str, Any]:
 def run_binding(project: str, members: Sequence[str]) -> dict[str, Any]:
     """Those who run may do so in the project."""
     return {"role": role_path(project, "run"), "members": list(members)}
+
+
+def secrets_binding(project: str, members: Sequence[str]) -> dict[str, Any]:
+    """Those who run may use the secrets of our name (and their versions), and no others.
+
+    Making one and listing them is asked of the project, where no condition on a name can hold:
+    ``run`` has those.
+    """
+    return {
+        "role": role_path(project, "secrets"),
+        "members": list(members),
+        "condition": {
+            "title": "dstack-cloud secrets",
+            "expression": (f'resource.name.extract("/secrets/{{name}}").startsWith("{PREFIX}")'),
+        },
+    }
 
 
 def store_binding(project: str, bucket: str, prefix: str, members: Sequence[str]) -> dict[str, Any]:

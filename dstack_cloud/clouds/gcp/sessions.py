@@ -17,6 +17,7 @@ SERVICES = {
     "compute": "https://compute.googleapis.com/compute/v1/",
     "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
     "iam": "https://iam.googleapis.com/",
+    "secretmanager": "https://secretmanager.googleapis.com/",
     "serviceusage": "https://serviceusage.googleapis.com/",
     "storage": "https://storage.googleapis.com/",
 }

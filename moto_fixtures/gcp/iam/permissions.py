@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from moto_fixtures.gcp.call import Call
 from moto_fixtures.gcp.compute.launch import LAUNCHES
-from moto_fixtures.gcp.project import PROJECT
+from moto_fixtures.gcp.project import NUMBER, PROJECT
 
 _COMPUTE = "https://cloud.google.com/compute/docs/reference/rest/v1/"
 _IAM = "https://cloud.google.com/iam/docs/reference/rest/v1/"
@@ -21,6 +21,8 @@ _PROJECT = f"projects/{PROJECT}"
 _INSTANCE = f"{_PROJECT}/zones/{{zone}}/instances/{{instance}}"
 _DISK = f"{_PROJECT}/zones/{{zone}}/disks/{{disk}}"
 _FIREWALL = f"{_PROJECT}/global/firewalls/{{firewall}}"
+_SECRETS = "https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets"
+_SECRET = f"projects/{NUMBER}/secrets/{{secretsId}}"
 _ACCOUNT = f"{_PROJECT}/serviceAccounts/{{serviceAccountsId}}"
 
 
@@ -162,6 +164,37 @@ TABLE: dict[str, Row] = dict(
                 ("undelete", "undelete"),
             )
         ),
+        *(
+            _row(
+                f"secretmanager.projects.secrets.{method}",
+                _SECRETS,
+                f"/{method}",
+                (f"secretmanager.{needed}", target),
+            )
+            for method, needed, target in (
+                ("create", "secrets.create", _PROJECT),
+                ("list", "secrets.list", _PROJECT),
+                ("get", "secrets.get", _SECRET),
+                ("delete", "secrets.delete", _SECRET),
+                ("addVersion", "versions.add", _SECRET),
+            )
+        ),
+        *(
+            _row(
+                f"secretmanager.projects.secrets.versions.{method}",
+                _SECRETS,
+                f".versions/{method}",
+                (f"secretmanager.versions.{method}", target),
+            )
+            for method, target in (
+                ("list", _SECRET),
+                *(
+                    (each, f"{_SECRET}/versions/{{versionsId}}")
+                    for each in ("get", "access", "destroy", "disable")
+                ),
+            )
+        ),
+        _row("secretmanager.projects.secrets.testIamPermissions", _SECRETS, "/testIamPermissions"),
         _row("serviceusage.services.get", _USAGE, "get", ("serviceusage.services.get", _PROJECT)),
         _row(
             "serviceusage.services.list", _USAGE, "list", ("serviceusage.services.list", _PROJECT)

@@ -12,7 +12,7 @@ from typing import Any
 from moto_fixtures.gcp.call import GcpError
 from moto_fixtures.gcp.iam import conditions
 from moto_fixtures.gcp.iam.roles import Roles
-from moto_fixtures.gcp.project import PROJECT, fingerprint
+from moto_fixtures.gcp.project import NUMBER, PROJECT, fingerprint
 
 Policy = dict[str, Any]
 BucketPolicy = Callable[[str], Policy | None]
@@ -26,6 +26,8 @@ _TYPES = {
     "images": "compute.googleapis.com/Image",
     "buckets": "storage.googleapis.com/Bucket",
     "objects": "storage.googleapis.com/Object",
+    "secrets": "secretmanager.googleapis.com/Secret",
+    "versions": "secretmanager.googleapis.com/SecretVersion",
     "serviceAccounts": "iam.googleapis.com/ServiceAccount",
 }
 
@@ -98,6 +100,8 @@ class Policies:
     def _above(self, resource: str) -> Iterator[Policy]:
         """The policies that bear on a resource."""
         parts = resource.split("/")
+        if parts[:2] == ["projects", str(NUMBER)]:
+            parts[1] = PROJECT
         with self._lock:
             kept = dict(self._kept)
         if parts[:3:2] == ["projects", "buckets"] and len(parts) > 3:

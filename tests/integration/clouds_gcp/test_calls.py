@@ -10,6 +10,7 @@ from support.gcp_server import Gcp
 
 from dstack_cloud.clouds.gcp import policies
 from dstack_cloud.clouds.gcp.cloud import GcpCloud
+from dstack_cloud.clouds.gcp.secrets import GcpSecrets
 
 # Of other services than the project's roles are about, or granted to everybody.
 _NOT_THE_PROJECTS = ("storage.", "iam.serviceAccounts.actAs")
@@ -37,8 +38,14 @@ def test_the_roles_are_what_the_calls_need(
     done = repository.cli("run", "train", "--cloud", "gcp", "-y")
     assert done.returncode == 0, done.stderr
     here: Any = cloud()
+    secrets = GcpSecrets(here.sessions, "us-central1", "ada", "gs://store")
+    secrets.set("CALLS", "former")
+    secrets.set("CALLS", "x")
+    assert secrets.values(["CALLS"]) == {"CALLS": "x"}
+    assert [one.name for one in secrets.listing()] == ["CALLS"]
     assert [one for one in here.check("us-central1") if one.ok is False] == []
     assert "us-central1" in here.regions()
+    secrets.delete("CALLS")
     machine = here.launch(request_for("calls", offer())).machine
     here.terminate(machine.region, [machine.id])
     for verb in (
@@ -51,6 +58,8 @@ def test_the_roles_are_what_the_calls_need(
         assert again.returncode == 0, again.stderr
     daily = needed(gcp, "dstack-daily")
     in_project = {one for one in daily if not one.startswith(_NOT_THE_PROJECTS)}
+    assert set(policies.permissions("secrets")) <= in_project
+    in_project -= set(policies.permissions("secrets"))
     granted = set(policies.permissions("run"))
     assert in_project <= granted
     assert granted - in_project <= _UNSEEN, "a permission that nothing calls for"
