@@ -15,6 +15,7 @@ from dstack_cloud.clouds.gcp.groups import Group
 from dstack_cloud.clouds.gcp.names import machine_name, request_id
 from dstack_cloud.clouds.gcp.operations import NeverEnds, finished
 from dstack_cloud.clouds.gcp.outcome import Problem, failures_of, problems_in, unanswered
+from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.template import Blueprint
 
@@ -81,14 +82,13 @@ def _ask(
 ) -> Any:
     """The operation that has begun, or why it was refused."""
     from google.api_core import exceptions
-    from google.cloud import compute_v1
 
     body = blueprint.body(group, zones, notice)
-    asked = compute_v1.BulkInsertRegionInstanceRequest(
+    asked = compute_v1().BulkInsertRegionInstanceRequest(
         project=blueprint.project,
         region=blueprint.region,
         request_id=request_id(machine_name(blueprint.request), str(part), str(notice)),
-        bulk_insert_instance_resource_resource=compute_v1.BulkInsertInstanceResource.from_json(
+        bulk_insert_instance_resource_resource=compute_v1().BulkInsertInstanceResource.from_json(
             json.dumps(body)
         ),
     )

@@ -7,6 +7,7 @@ from dstack_cloud.clouds.gcp import machines, network
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.machines import Reach
 from dstack_cloud.clouds.gcp.names import PREFIX, RUN, attempt_in, last, of_store, region_of, run_in
+from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
 from dstack_cloud.errors import InternalError
 
@@ -45,9 +46,7 @@ def listing(sessions: Sessions, region: str, reach: Reach, store: str | None) ->
 
 def _disks(sessions: Sessions, region: str, store: str | None) -> list[Leftover]:
     """Disks that no machine uses: one whose machine is there goes with it."""
-    from google.cloud import compute_v1
-
-    asked = compute_v1.AggregatedListDisksRequest(
+    asked = compute_v1().AggregatedListDisksRequest(
         project=sessions.project(), filter=of_store(store)
     )
     with translated("listing the disks", region):

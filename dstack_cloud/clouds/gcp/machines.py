@@ -11,6 +11,7 @@ from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.groups import catalog_type
 from dstack_cloud.clouds.gcp.names import RUN, attempt_in, last, of_store, region_of, tags_of
+from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
 from dstack_cloud.units import GIB
 
@@ -123,9 +124,7 @@ def listing(
 ) -> list[Machine]:
     """All machines of a store's runs (of one run, if named; None: of every store) that are there
     in a region (None: in any), the stopped ones included."""
-    from google.cloud import compute_v1
-
-    asked = compute_v1.AggregatedListInstancesRequest(
+    asked = compute_v1().AggregatedListInstancesRequest(
         project=sessions.project(), filter=of_store(store, run)
     )
     with translated("listing the machines", region):
@@ -139,9 +138,7 @@ def listing(
 
 def zone_of(sessions: Sessions, name: str) -> str | None:
     """Where the machine of that name is, if anywhere."""
-    from google.cloud import compute_v1
-
-    asked = compute_v1.AggregatedListInstancesRequest(
+    asked = compute_v1().AggregatedListInstancesRequest(
         project=sessions.project(), filter=f"name={name}"
     )
     with translated("looking for the machine"):

@@ -12,6 +12,7 @@ from typing import Any
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.names import OWNER, RULE, TAG, deny_name, rule_name
 from dstack_cloud.clouds.gcp.operations import succeeded
+from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
 
 SSH = "22"
@@ -51,10 +52,9 @@ def add(sessions: Sessions, rule: dict[str, Any], doing: str, within_s: float) -
     import json
 
     from google.api_core import exceptions
-    from google.cloud import compute_v1
 
     firewalls, project = sessions.client("Firewalls"), sessions.project()
-    resource = compute_v1.Firewall.from_json(json.dumps(rule))
+    resource = compute_v1().Firewall.from_json(json.dumps(rule))
     with translated(doing):
         try:
             operation = firewalls.insert_unary(project=project, firewall_resource=resource)
@@ -75,9 +75,7 @@ def admit(
 
 def ssh_rules(sessions: Sessions) -> list[tuple[str, str]]:
     """(name, description) of every SSH rule that we made."""
-    from google.cloud import compute_v1
-
-    asked = compute_v1.ListFirewallsRequest(
+    asked = compute_v1().ListFirewallsRequest(
         project=sessions.project(), filter=f'name eq "{RULE}.*"'
     )
     with translated("reading the firewall rules"):

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.errors import InputError
 
@@ -84,9 +85,7 @@ class Sessions:
         with self._lock:
             if name not in self._clients:
                 credentials, base = self.credentials(), self.compute
-                from google.cloud import compute_v1
-
-                kind = getattr(compute_v1, f"{name}Client")
+                kind = getattr(compute_v1(), f"{name}Client")
                 host = base.removesuffix("/").removesuffix("/compute/v1")
                 scheme, _, rest = host.rpartition("://")
                 transport = kind.get_transport_class("rest")(
