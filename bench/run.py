@@ -1,10 +1,11 @@
 """From the command to the container's first line: ``dstack-cloud run`` beside a script by hand.
 
-The peer is `by-hand`: awscli, ssh and docker, on the same emulated machines: same type, same
-machine image, no container image on them. In turn, ten times each. Neither one's own preparation
-counts: the script gets the image's and the group's id and has its key pair; for `run` the
-catalog's listing is in the cache (good for a day), its spot prices are not (good for ten minutes).
-The rows of the breakdown are medians of the same runs.
+On both clouds. The peers are `by_hand/*.sh`: awscli, or curl on Google Cloud, then ssh and docker,
+on the same emulated machines: same type, same machine image, no container image on them. In turn,
+ten times each. Neither one's own preparation counts: the script has a key pair and a rule that lets
+it in, and knows the image; for `run` the catalog's listing is in the cache (good for a day). Spot
+prices that are good for ten minutes only, AWS's, are not. The rows of the breakdown are medians of
+the same runs.
 """
 
 from __future__ import annotations
@@ -23,14 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from by_hand import aws, gcp
 from support import PROGRAM, ROOT, Row, cold, emulator, main, median, row, say
 
 _TIMES = int(os.environ.get("BENCH_TIMES", "10"))
+_PEERS = {peer.NAME: peer for peer in (aws, gcp)}
+_CLOUDS = os.environ.get("BENCH_CLOUDS", ",".join(_PEERS)).split(",")
 _LINE = "the first line"
-_TYPE = "g4dn.xlarge"
-_IMAGE = (
-    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
-)
 _WORKFLOW = f"""\
 workflows:
   - name: hello
@@ -51,46 +51,49 @@ class Trial:
 
     first_line: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
-    aws_starts: int = 0
+    marks: list[str] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
 
 
 def measure() -> list[Row]:
-    """Both in turn; the ratio, the start-up of either program, and where the time goes."""
-    sys.path.insert(0, str(ROOT))
-    from moto_fixtures.awscli import program
+    """The rows of each cloud."""
+    return [one for cloud in _CLOUDS for one in _measure(_PEERS[cloud])]
 
-    aws = program()
+
+def _measure(peer: Any) -> list[Row]:
+    """Both in turn; the ratio, the start-up of either program, and where the time goes."""
     with (
         tempfile.TemporaryDirectory(prefix="dstack-bench-") as folder,
-        emulator(f"bench-{os.getpid()}") as env,
+        emulator(f"bench-{os.getpid()}", cloud=peer.NAME) as env,
     ):
-        bench = Bench(Path(folder), env, aws)
+        bench = Bench(Path(folder), env, peer)
         say("once each, unmeasured")
         bench.run()
         bench.by_hand()
         ours: list[Trial] = []
         theirs: list[Trial] = []
-        starts: dict[str, list[float]] = {"aws": [], "dstack-cloud": []}
+        starts: dict[str, list[float]] = {"peer": [], "ours": []}
         for number in range(_TIMES):
-            starts["aws"].append(cold([str(aws), "--version"], env))
-            starts["dstack-cloud"].append(cold([PROGRAM, "--version"], env))
+            starts["peer"].append(cold(peer.client(), env))
+            starts["ours"].append(cold([PROGRAM, "--version"], env))
             ours.append(bench.run())
             theirs.append(bench.by_hand())
             say(
-                f"{number + 1} of {_TIMES}: run {ours[-1].first_line:.0f} ms, "
+                f"{peer.NAME} {number + 1} of {_TIMES}: run {ours[-1].first_line:.0f} ms, "
                 f"by hand {theirs[-1].first_line:.0f} ms"
             )
     if "--json" not in sys.argv:
         _tell_calls(ours)
-    return _rows(ours, theirs, {name: median(values) for name, values in starts.items()})
+    took = {name: median(values) for name, values in starts.items()}
+    return _rows(peer, ours, theirs, took)
 
 
 class Bench:
-    """A user's repository and a key pair, on an emulated AWS."""
+    """A user's repository and a key pair, on an emulated cloud."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], aws: Path) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], peer: Any) -> None:
         self._control = env["MOTO_FIXTURES_URL"].rstrip("/") + "/_emulator/"
+        self._peer = peer
         home, self._project = folder / "home", folder / "project"
         home.mkdir()
         (self._project / ".dstack").mkdir(parents=True)
@@ -99,15 +102,15 @@ class Bench:
         keep = {key: value for key, value in env.items() if key != "XDG_CACHE_HOME"}
         self._env = {**keep, "HOME": str(home)}
         self._caches = home / ".cache" / "dstack-cloud"
-        # The daily user may launch with our tags alone, so the script has the root key.
-        admin = {"AWS_ACCESS_KEY_ID": "admin", "AWS_SECRET_ACCESS_KEY": "admin"}
-        paths = f"{aws.parent}:{env['PATH']}"
-        self._hand_env = {**self._env, **admin, "PATH": paths}
-        self._hand_env |= self._prepare_hand(folder)
+        key = folder / "id_ed25519"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        self._hand_env = peer.prepare(self._env, key)
+        self._hand_env |= {"CONTAINER": "ubuntu", "COMMAND": f"echo {_LINE}"}
 
     def run(self) -> Trial:
         """``dstack-cloud run`` to its end."""
-        self._age_spot_prices()
+        if self._peer.SPOT_PRICES_MOVE:
+            self._age_spot_prices()
         since = self._last_call()
         trial, begin = _timed([PROGRAM, "run", "hello", "-y"], self._project, self._env, _RUN_S)
         for call in self._get(f"calls?since={since}"):
@@ -121,31 +124,13 @@ class Bench:
 
     def by_hand(self) -> Trial:
         """The script to its end, then its machine's end, which is not timed."""
-        trial, _ = _timed([str(ROOT / "bench" / "by-hand")], self._project, self._hand_env, _HAND_S)
+        script = ROOT / "bench" / "by_hand" / f"{self._peer.NAME}.sh"
+        trial, _ = _timed([str(script)], self._project, self._hand_env, _HAND_S)
         for machine in self._get("machines"):
             if machine["state"] in ("booting", "running"):
-                self._aws("ec2", "terminate-instances", "--instance-ids", machine["id"])
+                self._peer.end(self._hand_env, machine)
         self._wait_until_gone()
         return trial
-
-    def _prepare_hand(self, folder: Path) -> dict[str, str]:
-        key = folder / "id_ed25519"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-        public = f"fileb://{key}.pub"
-        words = ["--key-name", "bench", "--public-key-material", public]
-        self._aws("ec2", "import-key-pair", *words)
-        names = ["--filters", "Name=group-name,Values=dstack-cloud"]
-        group = self._aws("ec2", "describe-security-groups", *names)["SecurityGroups"][0]["GroupId"]
-        image = self._aws("ssm", "get-parameter", "--name", _IMAGE)["Parameter"]["Value"]
-        return {
-            "IMAGE": image,
-            "TYPE": _TYPE,
-            "KEY": "bench",
-            "KEY_FILE": str(key),
-            "GROUP": group,
-            "CONTAINER": "ubuntu",
-            "COMMAND": f"echo {_LINE}",
-        }
 
     def _age_spot_prices(self) -> None:
         for path in self._caches.glob("catalog*.sqlite"):
@@ -154,11 +139,6 @@ class Bench:
                     "UPDATE places SET spot_at = '2000-01-01T00:00:00Z' WHERE spot_at IS NOT NULL"
                 )
             database.close()
-
-    def _aws(self, *words: str) -> Any:
-        argv = ["aws", *words, "--output", "json"]
-        done = subprocess.run(argv, env=self._hand_env, stdout=subprocess.PIPE, check=True)
-        return json.loads(done.stdout) if done.stdout.strip() else None
 
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self._control + path, timeout=120) as answer:
@@ -193,7 +173,7 @@ def _timed(argv: list[str], cwd: Path, env: Mapping[str, str], limit: float) -> 
             heard.append(" ".join(words))
             if words[:1] == ["mark"]:
                 trial.steps[words[2]] = (float(words[1]) - begin) * 1000
-                trial.aws_starts += words[2] in ("launched", "asked")
+                trial.marks.append(words[2])
             elif words[:1] == ["✓"]:
                 trial.steps[words[1]] = (time.time() - begin) * 1000
             elif words and not trial.steps:
@@ -211,26 +191,31 @@ def _timed(argv: list[str], cwd: Path, env: Mapping[str, str], limit: float) -> 
     return trial, begin
 
 
-def _rows(ours: list[Trial], theirs: list[Trial], starts: Mapping[str, float]) -> list[Row]:
+def _rows(
+    peer: Any, ours: list[Trial], theirs: list[Trial], starts: Mapping[str, float]
+) -> list[Row]:
     mine = median([trial.first_line for trial in ours])
     hand = median([trial.first_line for trial in theirs])
-    aws = starts["aws"] * median([trial.aws_starts for trial in theirs])
-    program = starts["dstack-cloud"]
+    client = starts["peer"] * median(
+        [sum(mark in peer.STARTS for mark in trial.marks) for trial in theirs]
+    )
+    program = starts["ours"]
+    what = f"{peer.NAME}: run to the first log line"
     rows = [
-        row("run to the first log line", mine, "ms", against="by hand", peer=hand, at_most=1.0),
-        row("  its start-up (--version)", program, "ms", against="all starts of aws", peer=aws),
-        row("  without start-up", mine - program, "ms", against="by hand", peer=hand - aws),
+        row(what, mine, "ms", against="by hand", peer=hand, at_most=1.0),
+        row("  its start-up (--version)", program, "ms", against="all of its client", peer=client),
+        row("  without start-up", mine - program, "ms", against="by hand", peer=hand - client),
     ]
     at, by_hand = _medians(ours), _medians(theirs)
-    for words, step, peer in (
+    for words, step, mark in (
         ("  … the plan is shown", "plan", None),
         ("  … a machine is launched", "launched", "launched"),
         ("  … connected", "connected", "connected"),
         ("  … the agent works", "agent", None),
         ("  … the image is there, the container runs", "image", None),
     ):
-        theirs_at = by_hand[peer] if peer else None
-        against = "by hand" if peer else None
+        theirs_at = by_hand[mark] if mark else None
+        against = "by hand" if mark else None
         rows.append(row(words, at[step], "ms", against=against, peer=theirs_at))
     return rows
 

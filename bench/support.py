@@ -1,4 +1,4 @@
-"""What the benchmarks share: rows, the table, fresh processes, an emulated AWS. See README.md."""
+"""What the benchmarks share: rows, the table, fresh processes, an emulated cloud. See README.md."""
 
 from __future__ import annotations
 
@@ -145,25 +145,26 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def emulator(name: str, *options: str) -> Iterator[dict[str, str]]:
-    """An emulated AWS of that name while in use; yields a process environment for its user."""
+def emulator(name: str, *options: str, cloud: str = "aws") -> Iterator[dict[str, str]]:
+    """An emulated cloud of that name while in use; yields a process environment for its user."""
     fixtures = [PYTHON, "-m", "moto_fixtures"]
-    say(f"starting the emulated AWS {name}")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DSTACK_"))}
+    say(f"starting the emulated cloud {name}, {cloud}")
+    own = ("AWS_", "CLOUDSDK_", "DSTACK_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     done = subprocess.run(
-        [*fixtures, "up", "--name", name, *options],
+        [*fixtures, "up", "--cloud", cloud, "--name", name, *options],
         cwd=ROOT,
         env=clean,
         stdout=subprocess.PIPE,
         check=True,
     )
     try:
-        yield {**clean, **_exports(done.stdout.decode())}
+        yield {**clean, **exports(done.stdout.decode())}
     finally:
         subprocess.run([*fixtures, "down", "--name", name], cwd=ROOT, env=clean, check=False)
 
 
-def _exports(text: str) -> dict[str, str]:
+def exports(text: str) -> dict[str, str]:
     """The values of ``export K='V'`` lines."""
     words = [word for line in text.splitlines() for word in shlex.split(line)[1:]]
     return dict(word.split("=", 1) for word in words)
