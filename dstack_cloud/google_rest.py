@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from dstack_cloud.errors import (
     CredentialsError,
@@ -25,7 +24,7 @@ from dstack_cloud.errors import (
     ThrottledError,
     UnreachableError,
 )
-from dstack_cloud.google_sign_in import transport
+from dstack_cloud.google_sign_in import LOGIN, SignIn
 
 ADDRESSES = {
     "compute": "https://compute.googleapis.com/compute/v1/",
@@ -34,8 +33,6 @@ ADDRESSES = {
     "iam": "https://iam.googleapis.com/",
     "serviceusage": "https://serviceusage.googleapis.com/",
 }
-LOGIN = "sign in: gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
-_SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 _TIMEOUT_S = 60.0
 _TRIES = 4
 # docs.cloud.google.com/compute/docs/api/errors, google/api/error_reason.proto
@@ -54,13 +51,12 @@ class GoogleRest:
     """Reads as the caller's Application Default Credentials; threads may share it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: tuple[Any, str | None] | None = None
+        self._sign_in = SignIn()
 
     @property
     def project(self) -> str | None:
         """The project of the credentials or the environment, None where neither names one."""
-        return self._default()[1]
+        return self._sign_in.found.project
 
     def get(self, service: str, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The JSON value at ``path`` (relative to the service's address).
@@ -81,7 +77,8 @@ class GoogleRest:
         raise AssertionError("unreachable")
 
     def _once(self, url: str) -> Any:
-        request = urllib.request.Request(url, headers=self._headers(url))
+        headers = {"Accept": "application/json", "User-Agent": "dstack-cloud"}
+        request = urllib.request.Request(url, headers={**headers, **self._sign_in.headers()})
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 return json.load(answer)
@@ -91,40 +88,6 @@ class GoogleRest:
             reason = getattr(error, "reason", error)
             host = urllib.parse.urlsplit(url).netloc
             raise UnreachableError(f"{host} cannot be reached: {reason}") from None
-
-    def _headers(self, url: str) -> dict[str, str]:
-        """Authorization, and the project that pays for the call where the credentials name one."""
-        from google.auth import exceptions
-
-        credentials, _ = self._default()
-        headers = {"Accept": "application/json", "User-Agent": "dstack-cloud"}
-        try:
-            with self._lock:  # One refresh for all threads.
-                credentials.before_request(transport, "GET", url, headers)
-        except exceptions.TransportError as error:
-            raise UnreachableError(f"Google's sign-in cannot be reached: {error}") from None
-        except exceptions.GoogleAuthError as error:
-            message = str(error.args[0] if error.args else error).partition("\n")[0]
-            raise CredentialsError(
-                f"the Google credentials are not accepted: {message}", LOGIN
-            ) from None
-        return headers
-
-    def _default(self) -> tuple[Any, str | None]:
-        import google.auth
-        from google.auth import exceptions
-
-        with self._lock:
-            if self._found is None:
-                try:
-                    self._found = google.auth.default(scopes=_SCOPES, request=cast(Any, transport))
-                except exceptions.DefaultCredentialsError as error:
-                    message = str(error).partition("\n")[0].rstrip(".")
-                    words = "there are no Google credentials"
-                    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-                        words = f"the Google credentials cannot be used: {message}"
-                    raise CredentialsError(words, LOGIN) from None
-            return self._found
 
 
 def refusal(status: int, body: bytes, url: str) -> DstackError:

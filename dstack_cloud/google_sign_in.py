@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dstack_cloud.errors import CredentialsError, DstackError, UnreachableError
 
@@ -25,21 +25,41 @@ _TIMEOUT = 60.0
 _BETWEEN_RENEWALS = 30.0
 
 
+class Found(NamedTuple):
+    """The environment's credentials; the project that it or they name."""
+
+    credentials: Credentials
+    project: str | None
+
+
 class SignIn:
     """Access tokens, had when they are needed and renewed before they expire. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: Credentials | None = None
+        self._found: Found | None = None
         self._renewed = -_BETWEEN_RENEWALS
 
     def token(self) -> str:
         """A token that is good for minutes. CredentialsError or UnreachableError without one."""
         with self._lock:
-            found = self._found = self._found or find()
+            found = self._look().credentials
             if not found.valid:
                 self._refresh(found)
             return str(found.token)
+
+    def headers(self) -> dict[str, str]:
+        """Those of a call: the token, and the project that pays where the credentials name one."""
+        found = {"authorization": f"Bearer {self.token()}"}
+        with self._lock:
+            payer = self._look().credentials.quota_project_id
+        return {**found, "x-goog-user-project": payer} if payer else found
+
+    @property
+    def found(self) -> Found:
+        """Whom the environment names. CredentialsError."""
+        with self._lock:
+            return self._look()
 
     def renew(self) -> bool:
         """Forget what was found, to look again: a user may have signed in since.
@@ -53,6 +73,10 @@ class SignIn:
             self._found, self._renewed = None, now
             return True
 
+    def _look(self) -> Found:
+        self._found = self._found or find()
+        return self._found
+
     def _refresh(self, found: Credentials) -> None:
         from google.auth import exceptions
         from google.auth.credentials import TokenState
@@ -65,7 +89,7 @@ class SignIn:
                 raise explain(error) from None
 
 
-def find() -> Credentials:
+def find() -> Found:
     """The environment's credentials. CredentialsError when there are none that can be used."""
     import google.auth
     from google.auth import exceptions
@@ -74,12 +98,13 @@ def find() -> Credentials:
         with warnings.catch_warnings():
             # That a user's own sign-in names no project for quotas is no concern of the user's.
             warnings.simplefilter("ignore")
-            return google.auth.default(scopes=SCOPES, request=cast(Any, transport))[0]
+            return Found(*google.auth.default(scopes=SCOPES, request=cast(Any, transport)))
     except exceptions.DefaultCredentialsError as error:
         if named := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             raise CredentialsError(
                 f"the Google credentials cannot be used: {_words(error)}",
-                "look at GOOGLE_APPLICATION_CREDENTIALS",
+                "correct GOOGLE_APPLICATION_CREDENTIALS, or unset it and run "
+                "`gcloud auth application-default login`",
                 file=named,
             ) from None
         raise CredentialsError("no Google credentials found", LOGIN) from None

@@ -17,6 +17,7 @@ from dstack_cloud.errors import (
     UnreachableError,
 )
 from dstack_cloud.google_rest import GoogleRest, address, refusal
+from dstack_cloud.google_sign_in import SignIn
 
 URL = "https://compute.googleapis.com/compute/v1/projects/demo/zones"
 
@@ -53,11 +54,6 @@ def test_a_refusal_in_no_words_of_googles(body: bytes) -> None:
     assert isinstance(refusal(502, body, URL), UnreachableError)
 
 
-class Credentials:
-    def before_request(self, *arguments):
-        arguments[3]["Authorization"] = "Bearer token"
-
-
 @pytest.fixture
 def server(monkeypatch):
     """A server that answers with what ``answers`` holds, one after the other."""
@@ -78,7 +74,7 @@ def server(monkeypatch):
         threading.Thread(target=http.serve_forever, daemon=True).start()
         override = f"http://127.0.0.1:{http.server_port}/compute/v1/"
         monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", override)
-        monkeypatch.setattr(GoogleRest, "_default", lambda _: (Credentials(), "demo"))
+        monkeypatch.setattr(SignIn, "headers", lambda _: {"authorization": "Bearer token"})
         monkeypatch.setattr(google_rest.time, "sleep", lambda _: None)
         yield answers, seen
         http.shutdown()
@@ -105,7 +101,7 @@ def test_it_is_given_up_in_the_end_and_a_refusal_at_once(server) -> None:
 
 def test_nobody_listens(monkeypatch) -> None:
     monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", "http://127.0.0.1:1/compute/v1/")
-    monkeypatch.setattr(GoogleRest, "_default", lambda _: (Credentials(), "demo"))
+    monkeypatch.setattr(SignIn, "headers", lambda _: {"authorization": "Bearer token"})
     monkeypatch.setattr(google_rest.time, "sleep", lambda _: None)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1 cannot be reached"):
         GoogleRest().get("compute", "projects/demo/zones")

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dstack_cloud.clouds.base import FailureKind, Scope
+from dstack_cloud.google_sign_in import LOGIN
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
 
-LOGIN = "sign in: gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
 ROLES = (
     "dstack-cloud init --cloud gcp --member user:YOU, run by an administrator, grants what run "
     "needs (the roles are in dstack_cloud/clouds/gcp/policies)"

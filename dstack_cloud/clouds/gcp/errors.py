@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dstack_cloud.clouds.base import FailureKind
-from dstack_cloud.clouds.gcp.codes import LOGIN, known, meaning
+from dstack_cloud.clouds.gcp.codes import known, meaning
 from dstack_cloud.errors import (
     CredentialsError,
     DstackError,
@@ -19,6 +19,7 @@ from dstack_cloud.errors import (
     ThrottledError,
     UnreachableError,
 )
+from dstack_cloud.google_sign_in import LOGIN
 
 _ERRORS: dict[FailureKind, type[DstackError]] = {
     FailureKind.CAPACITY: NoCapacityError,

@@ -129,15 +129,15 @@ def _signed_in() -> Any:
     addresses, which nobody can name others for."""
     from google.auth.credentials import Credentials
 
-    from dstack_cloud.google_sign_in import SignIn, find
+    from dstack_cloud.google_sign_in import SignIn
 
     class SignedIn(Credentials):
         """``found`` are the environment's credentials, ``sign_in`` has their tokens."""
 
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
-            self.found = find()
             self.sign_in = SignIn()
+            self.found = self.sign_in.found.credentials
 
         def refresh(self, request: object) -> None:
             self.token = self.sign_in.token()
@@ -145,9 +145,7 @@ def _signed_in() -> Any:
         def before_request(
             self, request: object, method: str, url: str, headers: dict[str, str]
         ) -> None:
-            headers["authorization"] = f"Bearer {self.sign_in.token()}"
-            if quota := self.found.quota_project_id:
-                headers["x-goog-user-project"] = quota
+            headers.update(self.sign_in.headers())
 
     return SignedIn()
 
