@@ -44,7 +44,8 @@ class LaunchFailure:
     """One offer (in one zone, where known) that could not be had.
 
     ``code`` is the cloud's own; ``retry_after`` is in seconds: how long the failure rules out
-    its scope.
+    its scope. It does so in the offer's market alone (spot or on demand), and with ``any_market``
+    in both.
     """
 
     kind: FailureKind
@@ -54,6 +55,7 @@ class LaunchFailure:
     offer: Offer
     zone: str | None = None
     retry_after: int = 300
+    any_market: bool = False
 
 
 class MachineState(StrEnum):

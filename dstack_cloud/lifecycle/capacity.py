@@ -45,6 +45,7 @@ class Patience:
 class Refusal:
     """What could not be had at ``at`` (seconds since the search began), for ``seconds``.
 
+    ``spot`` is the market that it holds for, None for both: what spot lacks on demand may have.
     ``zones`` are those that were asked for, none if the offer had none. ``passing`` says that it
     may well be there sooner.
     """
@@ -52,7 +53,7 @@ class Refusal:
     scope: Scope
     region: str
     machine: str
-    spot: bool
+    spot: bool | None
     zones: frozenset[str]
     at: float
     seconds: float
@@ -154,7 +155,8 @@ def refusals_of(
         if one.scope is Scope.ZONE and not zones:
             continue  # It says no more than that the offer is not to be had.
         passing = one.kind in _PASSING and one.retry_after <= _LONGEST_SHORTAGE_S
-        found.append(_refusal(one.scope, one.offer, zones, at, one.retry_after, passing))
+        refusal = _refusal(one.scope, one.offer, zones, at, one.retry_after, passing)
+        found.append(replace(refusal, spot=None) if one.any_market else refusal)
     return found
 
 
@@ -190,13 +192,15 @@ def without(offer: Offer, refusals: Iterable[Refusal]) -> Offer | None:
     """The offer in the zones that are not refused; None where none is left."""
     zones = _zones(offer)
     for one in refusals:
+        if one.spot not in (None, offer.spot):
+            continue
         if one.scope in (Scope.CLOUD, Scope.EVERYTHING):
             return None
         if one.region != offer.region:
             continue
         if one.scope is Scope.REGION:
             return None
-        if one.scope is Scope.OFFER and (one.machine, one.spot) != (offer.machine, offer.spot):
+        if one.scope is Scope.OFFER and one.machine != offer.machine:
             continue
         if not one.zones or not zones:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from dstack_cloud.clouds.base import (
     Machine,
     MachineImage,
 )
+from dstack_cloud.clouds.pace import answers_within
 from dstack_cloud.config import Timers
 from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.budget import budget_left
@@ -168,7 +169,8 @@ def _first_machine(
         )
         return tools.cloud.launch(request)
 
-    return seek(tools, record.run, attempt, offers, _patience(record), ask, decide=decide)
+    patience = replace(_patience(record), overlap=answers_within(tools.cloud.name))
+    return seek(tools, record.run, attempt, offers, patience, ask, decide=decide)
 
 
 def _patience(record: RunRecord) -> Patience:

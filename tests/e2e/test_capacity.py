@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.emulated import Emulator, Project, wait_until
+from support.shortages import fleets, latest, short, tidied
 
 WORKFLOWS = """
     workflows:
@@ -35,12 +36,7 @@ WORKFLOWS = """
 
 @pytest.fixture
 def cloud(stub: Emulator) -> Iterator[Emulator]:
-    """The stub; no fault and no machine is left to the next test."""
-    yield stub
-    for machine in stub.machines():
-        stub.post(f"/_emulator/machines/{machine['id']}/kill")
-    for fault in stub.get("/_emulator/faults"):
-        stub.delete(f"/_emulator/faults/{fault['id']}")
+    yield from tidied(stub)
 
 
 @pytest.fixture
@@ -49,27 +45,6 @@ def project(cloud: Emulator, tmp_path: Path) -> Project:
     found = Project(tmp_path, cloud.environ)
     found.workflows(textwrap.dedent(WORKFLOWS))
     return found
-
-
-def short(cloud: Emulator, **match: str) -> None:
-    cloud.post(
-        "/_emulator/faults",
-        {
-            "action": "CreateFleet",
-            "match": match,
-            "error": "InsufficientInstanceCapacity",
-            "times": None,
-        },
-    )
-
-
-def fleets(cloud: Emulator, since: int) -> list[dict[str, Any]]:
-    calls = cloud.get(f"/_emulator/calls?since={since}")
-    return [call for call in calls if call["action"] == "CreateFleet"]
-
-
-def latest(cloud: Emulator) -> int:
-    return max((call["sequence"] for call in cloud.get("/_emulator/calls")), default=0)
 
 
 def launched(cloud: Emulator, since: int) -> None:

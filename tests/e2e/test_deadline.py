@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.emulated import Emulator, Project, wait_until
 from support.refusals import refused
+from support.shortages import fleets, latest, short, tidied
 
 FILE = ".dstack/workflows.yaml"
 # A start is reckoned as 10 s, decisions are 5 s apart: from 35 s on the rest may be lost.
@@ -54,12 +54,7 @@ workflows:
 
 @pytest.fixture
 def cloud(stub: Emulator) -> Iterator[Emulator]:
-    """The stub; no fault, no machine and no memory of a shortage is left to the next test."""
-    yield stub
-    for machine in stub.machines():
-        stub.post(f"/_emulator/machines/{machine['id']}/kill")
-    for fault in stub.get("/_emulator/faults"):
-        stub.delete(f"/_emulator/faults/{fault['id']}")
+    yield from tidied(stub)
 
 
 @pytest.fixture
@@ -73,15 +68,6 @@ def kinds(project: Project, run: str) -> list[tuple[bool, str]]:
     """Of the run's attempts: whether each was on a spot machine, and why it ended."""
     (bill,) = project.json("cost", run)["runs"]
     return [(one["spot"], one["reason"]) for one in bill["attempts"]]
-
-
-def fleets(cloud: Emulator, since: int) -> list[dict[str, Any]]:
-    calls = cloud.get(f"/_emulator/calls?since={since}")
-    return [call for call in calls if call["action"] == "CreateFleet"]
-
-
-def latest(cloud: Emulator) -> int:
-    return max((call["sequence"] for call in cloud.get("/_emulator/calls")), default=0)
 
 
 def last_run(project: Project) -> str:
@@ -133,17 +119,6 @@ def test_an_interrupted_run_goes_on_by_the_same_policy(cloud: Emulator, project:
     assert client.returncode == 0, err
     assert out.endswith("attempt 2, made by 1\n")
     assert kinds(project, run) == [(True, "interrupted"), (True, "exited")]
-
-
-def short(cloud: Emulator, **match: str) -> str:
-    """No capacity for such machines until the fault with this id is gone."""
-    fault = {
-        "action": "CreateFleet",
-        "match": match,
-        "error": "InsufficientInstanceCapacity",
-        "times": None,
-    }
-    return str(cloud.post("/_emulator/faults", fault)["id"])
 
 
 def test_it_waits_for_spot_while_there_is_time(cloud: Emulator, project: Project) -> None:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
+from dstack_cloud.clouds.aws import fleet, machines, network, run_instances, templates
 from dstack_cloud.clouds.aws.errors import code_of, translated
 from dstack_cloud.clouds.aws.groups import Pool
 from dstack_cloud.clouds.aws.images import Recipe
@@ -88,7 +88,7 @@ def _fleet(
         yield _dry("ec2:CreateFleet", region, lambda: ec2.create_fleet(DryRun=True, **parameters))
     finally:
         deleted = _call(
-            "ec2:DeleteLaunchTemplate", region, lambda: fleet.delete_template(ec2, region, name)
+            "ec2:DeleteLaunchTemplate", region, lambda: templates.delete(ec2, region, name)
         )
     yield deleted
 

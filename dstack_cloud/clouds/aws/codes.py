@@ -22,18 +22,31 @@ WRONG_CLOCK = "this machine's clock is wrong: set it (timedatectl set-ntp true) 
 
 @dataclass(frozen=True)
 class Meaning:
-    """``retry_after`` is in seconds; ``hint`` says what to do where the kind alone does not."""
+    """``retry_after`` is in seconds; ``hint`` says what to do where the kind alone does not.
+    ``any_market``: it holds for spot and on demand alike, whichever was asked for."""
 
     kind: FailureKind
     scope: Scope
     retry_after: int = 300
     hint: str | None = None
+    any_market: bool = False
+
+
+# Spot and on demand have capacity, prices and quotas of their own; a door that is shut is shut.
+_OF_A_MARKET = (FailureKind.CAPACITY, FailureKind.PRICE, FailureKind.QUOTA)
 
 
 def _rows(
-    kind: FailureKind, scope: Scope, retry_after: int, codes: str, hint: str | None = None
+    kind: FailureKind,
+    scope: Scope,
+    retry_after: int,
+    codes: str,
+    hint: str | None = None,
+    any_market: bool | None = None,
 ) -> dict[str, Meaning]:
-    return dict.fromkeys(codes.split(), Meaning(kind, scope, retry_after, hint))
+    if any_market is None:
+        any_market = kind not in _OF_A_MARKET
+    return dict.fromkeys(codes.split(), Meaning(kind, scope, retry_after, hint, any_market))
 
 
 _K, _S = FailureKind, Scope
@@ -56,6 +69,7 @@ CODES: dict[str, Meaning] = {
         600,
         "InsufficientFreeAddressesInSubnet InsufficientAddressCapacity",
         "the subnet has no free address: name a larger one in aws.subnets",
+        any_market=True,
     ),
     **_rows(
         _K.PRICE,
@@ -80,6 +94,7 @@ CODES: dict[str, Meaning] = {
         "NetworkInterfaceLimitExceeded AddressLimitExceeded SecurityGroupLimitExceeded "
         "LaunchTemplateLimitExceeded ResourceLimitExceeded",
         "ask for more in the Service Quotas console, or let dstack-cloud gc clear what is left",
+        any_market=True,
     ),
     **_rows(
         _K.QUOTA,
@@ -87,6 +102,7 @@ CODES: dict[str, Meaning] = {
         _HOUR,
         "RulesPerSecurityGroupLimitExceeded",
         "dstack-cloud gc removes the SSH rules of former addresses",
+        any_market=True,
     ),
     **_rows(
         _K.PERMISSION,
@@ -116,6 +132,7 @@ CODES: dict[str, Meaning] = {
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
         "an administrator has to run dstack-cloud init once (it makes the role "
         "AWSServiceRoleForEC2Spot), or use --on-demand",
+        any_market=False,
     ),
     **_rows(
         _K.PERMISSION,
@@ -247,6 +264,7 @@ def meaning(code: str, message: str = "") -> Meaning:
             found.retry_after,
             "the organization's policy (SCP) forbids it here: use another --region, or ask its "
             "administrator",
+            any_market=True,
         )
     return found
 

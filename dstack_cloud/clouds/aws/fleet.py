@@ -1,16 +1,16 @@
-"""One machine from many pools with one call: launch template, instant fleet, template away."""
+"""One machine from many pools with one call: an instant fleet."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from dstack_cloud.clouds.aws.codes import fails_at_once
 from dstack_cloud.clouds.aws.errors import code_of, failed, message_of, translated
 from dstack_cloud.clouds.aws.groups import Pool
-from dstack_cloud.clouds.aws.names import as_aws, launch_tags, part_token, template_name
+from dstack_cloud.clouds.aws.names import part_token
 from dstack_cloud.clouds.aws.outcome import (
     Outcome,
     failure,
@@ -18,15 +18,10 @@ from dstack_cloud.clouds.aws.outcome import (
     pool_of,
     request_failures,
 )
-from dstack_cloud.clouds.aws.template import Blueprint
+from dstack_cloud.clouds.aws.templates import DENIED, FleetsDenied
 from dstack_cloud.clouds.base import LaunchFailure, LaunchRequest
 from dstack_cloud.errors import DstackError, TryAgainError
 
-Later = Callable[[Callable[[], None]], None]
-"""Takes what may be done when the answer is already on its way."""
-
-_DENIED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
-_TEMPLATE_EXISTS = "InvalidLaunchTemplateName.AlreadyExistsException"
 _TEMPLATE_GONE = {
     "InvalidLaunchTemplateName.NotFoundException",
     "InvalidLaunchTemplateId.NotFound",
@@ -41,10 +36,6 @@ _VISIBLE_WITHIN_S = (0.1, 0.3, 1.0, 2.0)
 _REPLAYED = {"IdempotentParameterMismatch"}
 
 
-class FleetsDenied(Exception):
-    """The caller may not create templates or fleets: RunInstances may still be allowed."""
-
-
 class Replayed(Exception):
     """The token was used before for a request that was not quite this one."""
 
@@ -52,26 +43,18 @@ class Replayed(Exception):
 def launch(
     ec2: Any,
     region: str,
-    blueprint: Blueprint,
-    groups: tuple[str, ...],
+    request: LaunchRequest,
+    template: str,
     pools: list[Pool],
     part: int,
-    later: Later,
 ) -> Outcome:
-    """Ask for one machine of the pools, best first.
+    """Ask for one machine of the pools, best first, by the launch template of that name.
 
-    ``part`` tells apart the fleets of one request; ``later`` takes the deletion of the template,
-    which nobody has to wait for. Raises FleetsDenied, Replayed, and errors of ours for what no
-    other offer can help.
+    ``part`` tells apart the fleets of one request. Raises FleetsDenied, Replayed, and errors of
+    ours for what no other offer can help.
     """
-    request = blueprint.request
     token = part_token(request.token, part)
-    name = template_name(request, token)
-    _make_template(ec2, region, name, blueprint.data(groups), request)
-    try:
-        answer = _ask(ec2, region, fleet_request(request, name, token, pools), pools)
-    finally:
-        later(lambda: delete_template(ec2, region, name))
+    answer = _ask(ec2, region, fleet_request(request, template, token, pools), pools)
     if isinstance(answer, Outcome):
         return answer
     return read_answer(answer, pools, region)
@@ -124,56 +107,6 @@ def _override(pool: Pool, rank: int, max_price: Decimal | None) -> dict[str, Any
     return override
 
 
-def _make_template(
-    ec2: Any, region: str, name: str, data: dict[str, Any], request: LaunchRequest
-) -> None:
-    """Make the launch template.
-
-    One of that name is what an earlier try left: it may hold other user data, so it goes first.
-    """
-    from botocore.exceptions import ClientError
-
-    def make() -> None:
-        ec2.create_launch_template(
-            LaunchTemplateName=name,
-            LaunchTemplateData=data,
-            TagSpecifications=[
-                {"ResourceType": "launch-template", "Tags": as_aws(launch_tags(request))}
-            ],
-        )
-
-    with translated("making the launch template", region):
-        try:
-            try:
-                make()
-            except ClientError as error:
-                if code_of(error) != _TEMPLATE_EXISTS:
-                    raise
-                delete_template(ec2, region, name)
-                make()
-        except ClientError as error:
-            if code_of(error) in _DENIED:
-                raise FleetsDenied(message_of(error)) from error
-            raise
-
-
-def delete_template(ec2: Any, region: str, name: str) -> None:
-    """Delete a launch template by name; harmless when it is gone already.
-
-    What is gone has no tags, so a policy that asks for ours denies the call instead of letting
-    EC2 say that it is not found: whether it is there is looked up.
-    """
-    from botocore.exceptions import ClientError
-
-    with translated("deleting the launch template", region):
-        try:
-            ec2.delete_launch_template(LaunchTemplateName=name)
-        except ClientError:
-            filters = [{"Name": "launch-template-name", "Values": [name]}]
-            if ec2.describe_launch_templates(Filters=filters)["LaunchTemplates"]:
-                raise
-
-
 def _ask(
     ec2: Any, region: str, parameters: dict[str, Any], pools: list[Pool]
 ) -> dict[str, Any] | Outcome:
@@ -191,7 +124,7 @@ def _ask(
                 if code in _TEMPLATE_GONE and waits:
                     time.sleep(waits.pop(0))
                     continue
-                if code in _DENIED:
+                if code in DENIED:
                     raise FleetsDenied(message) from error
                 if code in _REPLAYED:
                     raise Replayed(message) from error

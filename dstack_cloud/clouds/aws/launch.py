@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
-from dstack_cloud.clouds.aws.fleet import FleetsDenied, Later, Replayed
+from dstack_cloud.clouds.aws.fleet import Replayed
 from dstack_cloud.clouds.aws.groups import Group, Pool, pools
 from dstack_cloud.clouds.aws.images import Image, Recipe
 from dstack_cloud.clouds.aws.machines import Reach
@@ -19,6 +19,7 @@ from dstack_cloud.clouds.aws.prepare import Prepared
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.aws.template import Blueprint
+from dstack_cloud.clouds.aws.templates import FleetsDenied, Later, Templates
 from dstack_cloud.clouds.base import (
     FailureKind,
     LaunchAnswer,
@@ -55,6 +56,7 @@ class Launcher:
         admitted = self._admit(ec2, request.owner, prepared, found, chosen)
         failures: list[LaunchFailure] = []
         away: list[Future[None]] = []
+        templates = Templates(ec2, region, request, self._after(away))
         try:
             images = prepared.images()
             if not any(places for _, places in chosen):
@@ -64,32 +66,31 @@ class Launcher:
                     failures += [_no_subnet(offer.zones[0].zone, offer) for offer in group.offers]
                     continue
                 try:
-                    outcome = self._ask(
-                        ec2, request, images, group, places, found, part, self._after(away)
-                    )
+                    outcome = self._ask(request, images, group, places, found, part, templates)
                 except Replayed as error:
                     return self._replayed(ec2, request, error)
                 failures += outcome.failures
                 if outcome.launched is not None:
+                    templates.clear()
                     size = images[group.recipe].volume_gib(request.disk) * GIB
                     machine = self._launched(ec2, *outcome.launched, size)
                     self._settle(ec2, region, machine, admitted)
                     return LaunchAnswer(machine, tuple(failures))
             return LaunchAnswer(None, tuple(failures))
         finally:
+            templates.clear()
             for future in away:
                 future.result()
 
     def _ask(
         self,
-        ec2: Any,
         request: LaunchRequest,
         images: dict[Recipe, Image],
         group: Group,
         places: list[Pool],
         found: Network,
         part: int,
-        later: Later,
+        templates: Templates,
     ) -> Outcome:
         settings = self._settings
         blueprint = Blueprint(request, images[group.recipe], settings.role, settings.public_ip)
@@ -97,7 +98,9 @@ class Launcher:
         region = group.offers[0].region
         if not self._fleets_denied:
             try:
-                return fleet.launch(ec2, region, blueprint, security_groups, places, part, later)
+                name = templates.name(blueprint, security_groups)
+                ec2 = self._sessions.ec2(region)
+                return fleet.launch(ec2, region, request, name, places, part)
             except FleetsDenied:
                 self._fleets_denied = True
         once = self._sessions.ec2(region, attempts=1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dstack_cloud.clouds.aws import machines, network
+from dstack_cloud.clouds.aws import machines, network, templates
 from dstack_cloud.clouds.aws.errors import translated
-from dstack_cloud.clouds.aws.fleet import delete_template
 from dstack_cloud.clouds.aws.machines import Reach
 from dstack_cloud.clouds.aws.names import RUN, as_dict, attempt_in, of_store
 from dstack_cloud.clouds.base import Leftover
@@ -45,9 +44,9 @@ def listing(ec2: Any, region: str, reach: Reach, store: str | None) -> list[Left
 def _templates(ec2: Any, region: str, store: str | None) -> list[Leftover]:
     with translated("listing the launch templates", region):
         pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=of_store(store))
-        templates = [template for page in pages for template in page["LaunchTemplates"]]
+        listed = [template for page in pages for template in page["LaunchTemplates"]]
     found = []
-    for template in templates:
+    for template in listed:
         tags = as_dict(template.get("Tags"))
         name = template["LaunchTemplateName"]
         found.append(Leftover("aws", region, TEMPLATE, name, tags.get(RUN), attempt_in(tags)))
@@ -59,7 +58,7 @@ def remove(ec2: Any, leftover: Leftover) -> None:
     if leftover.kind == MACHINE:
         machines.terminate(ec2, leftover.region, [leftover.id])
     elif leftover.kind == TEMPLATE:
-        delete_template(ec2, leftover.region, leftover.id)
+        templates.delete(ec2, leftover.region, leftover.id)
     elif leftover.kind == RULE:
         group, cidr = leftover.id.split(" ", 1)
         network.expel(ec2, leftover.region, group, cidr)

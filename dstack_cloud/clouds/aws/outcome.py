@@ -29,6 +29,7 @@ def failure(code: str, message: str, pool: Pool) -> LaunchFailure:
         offer=pool.offer,
         zone=pool.zone or pool.subnet.zone,
         retry_after=found.retry_after,
+        any_market=found.any_market,
     )
 
 

@@ -9,7 +9,7 @@ API errors" (docs.cloud.google.com/compute/docs/troubleshooting, …/docs/api/er
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dstack_cloud.clouds.base import FailureKind, Scope
 from dstack_cloud.google_sign_in import LOGIN
@@ -25,18 +25,31 @@ ROLES = (
 
 @dataclass(frozen=True)
 class Meaning:
-    """``retry_after`` is in seconds; ``hint`` says what to do where the kind alone does not."""
+    """``retry_after`` is in seconds; ``hint`` says what to do where the kind alone does not.
+    ``any_market``: it holds for spot and on demand alike, whichever was asked for."""
 
     kind: FailureKind
     scope: Scope
     retry_after: int = 300
     hint: str | None = None
+    any_market: bool = False
+
+
+# Spot and on demand have capacity, prices and quotas of their own; a door that is shut is shut.
+_OF_A_MARKET = (FailureKind.CAPACITY, FailureKind.PRICE, FailureKind.QUOTA)
 
 
 def _rows(
-    kind: FailureKind, scope: Scope, retry_after: int, codes: str, hint: str | None = None
+    kind: FailureKind,
+    scope: Scope,
+    retry_after: int,
+    codes: str,
+    hint: str | None = None,
+    any_market: bool | None = None,
 ) -> dict[str, Meaning]:
-    return dict.fromkeys(codes.split(), Meaning(kind, scope, retry_after, hint))
+    if any_market is None:
+        any_market = kind not in _OF_A_MARKET
+    return dict.fromkeys(codes.split(), Meaning(kind, scope, retry_after, hint, any_market))
 
 
 _K, _S = FailureKind, Scope
@@ -71,6 +84,7 @@ CODES: dict[str, Meaning] = {
         600,
         "IP_SPACE_EXHAUSTED IP_SPACE_EXHAUSTED_WITH_DETAILS",
         "the subnetwork has no free address: name a larger one in gcp.subnetwork",
+        any_market=True,
     ),
     **_rows(
         _K.QUOTA,
@@ -165,6 +179,7 @@ CODES: dict[str, Meaning] = {
 
 EVERYWHERE = ("GPUS_ALL_REGIONS", "CPUS_ALL_REGIONS")
 """Quotas of the whole project: no other region can help."""
+_SHARED = ("ADDRESSES", "DISKS", "SSD", "INSTANCES", "FIREWALLS", "NETWORK")
 WRAPPER = "VM_MIN_COUNT_NOT_REACHED"
 """Says only that what the other errors tell of has kept the machine from being made."""
 _UNKNOWN = Meaning(FailureKind.CONFIGURATION, Scope.OFFER, 300)
@@ -176,14 +191,30 @@ def known(code: str) -> Meaning | None:
     return CODES.get(code)
 
 
-def meaning(code: str, message: str = "", metric: str = "") -> Meaning:
-    """What a failed launch means. ``metric`` is the quota's, where the error names one."""
+def meaning(code: str, message: str = "", metric: str = "", spot: bool = False) -> Meaning:
+    """What a failed launch means. ``metric`` is the quota's, where the error names one; ``spot``
+    is the market that was asked for."""
     found = known(code) or _UNKNOWN
-    if found.kind is FailureKind.QUOTA and any(
-        name in f"{message} {metric}".upper() for name in EVERYWHERE
-    ):
-        return Meaning(found.kind, Scope.EVERYTHING, found.retry_after, found.hint)
-    return found
+    if found.kind is not FailureKind.QUOTA:
+        return found
+    words = f"{message} {metric}".upper()
+    if any(name in words for name in EVERYWHERE):
+        return replace(found, scope=Scope.EVERYTHING, any_market=True)
+    return replace(found, any_market=_of_any_market(words, spot))
+
+
+def _of_any_market(words: str, spot: bool) -> bool:
+    """Whether a quota binds spot and on demand alike.
+
+    A preemptible quota binds spot alone. Where a project has none, spot draws on the standard one
+    (docs.cloud.google.com/compute/resource-usage, "Preemptible quotas"): what is too little for
+    spot there is too little on demand. Addresses and disks have one quota for both.
+    """
+    if "PREEMPTIBLE" in words:
+        return False
+    if "CPUS" in words or "GPUS" in words:
+        return spot
+    return any(name in words for name in _SHARED)
 
 
 def fails_at_once(code: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from decimal import Decimal
 
 from dstack_cloud.clouds.base import (
+    FailureKind,
     LaunchAnswer,
     LaunchFailure,
     LaunchRequest,
@@ -41,6 +43,8 @@ class Launcher:
         sessions, settings, region = self._sessions, self._settings, prepared.region
         admitted = self._pool.submit(self._admit, prepared, request.owner)
         failures: list[LaunchFailure] = []
+        groups, too_dear = _affordable(groups, request.max_price)
+        failures += too_dear
         images, zones = prepared.images(), prepared.zones()
         for part, group in enumerate(groups):
             image = images[group.recipe]
@@ -97,3 +101,26 @@ class Launcher:
         except DstackError:
             machines.terminate(self._sessions, [machine.id])
             raise
+
+
+def _affordable(
+    groups: list[Group], limit: Decimal | None
+) -> tuple[list[Group], list[LaunchFailure]]:
+    """The groups without what costs more than the limit, and a failure for each such offer.
+
+    A spot machine has no bid here that would hold its price: the plan's price is the last word.
+    """
+    if limit is None:
+        return groups, []
+    kept: list[Group] = []
+    failures: list[LaunchFailure] = []
+    for group in groups:
+        dear = [one for one in group.offers if one.price is None or one.price > limit]
+        words = f"it costs more than {limit} $/h, the most that it may"
+        failures += [
+            LaunchFailure(FailureKind.PRICE, Scope.OFFER, "PRICE_ABOVE_MAX", words, one)
+            for one in dear
+        ]
+        if left := tuple(one for one in group.offers if one not in dear):
+            kept.append(replace(group, offers=left))
+    return kept, failures

@@ -71,7 +71,7 @@ def failures_of(problems: Iterable[Problem], group: Group) -> tuple[LaunchFailur
 
 def failure(problem: Problem, offer: Offer, zone: str | None) -> LaunchFailure:
     """One offer that could not be had."""
-    found = meaning(problem.code, problem.message, problem.metric)
+    found = meaning(problem.code, problem.message, problem.metric, offer.spot)
     return LaunchFailure(
         kind=found.kind,
         scope=found.scope,
@@ -80,6 +80,7 @@ def failure(problem: Problem, offer: Offer, zone: str | None) -> LaunchFailure:
         offer=offer,
         zone=zone,
         retry_after=found.retry_after,
+        any_market=found.any_market,
     )
 
 

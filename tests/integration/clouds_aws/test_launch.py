@@ -220,7 +220,7 @@ def test_a_template_left_by_a_killed_client_is_replaced(
     from dstack_cloud.clouds.aws.names import part_token, template_name
 
     asked = new.request()
-    name = template_name(asked, part_token(asked.token, 0))
+    name = template_name(asked, part_token(asked.token, "template", 0))
     aws.client("ec2").create_launch_template(
         LaunchTemplateName=name,
         LaunchTemplateData={"InstanceType": "t3.micro"},
@@ -251,3 +251,20 @@ def test_no_subnet_in_the_zones_wanted(aws: Aws, cloud: AwsCloud, new: Any) -> N
         cloud.launch(new.request(new.offer(zones=("us-east-1z",))))
     assert "aws.subnets" in (caught.value.hint or "")
     assert "CreateFleet" not in names(aws)
+
+
+def test_one_template_serves_every_fleet_of_a_launch(aws: Aws, cloud: AwsCloud, new: Any) -> None:
+    """Three bands of spot prices, no capacity in the first two: three fleets by one template."""
+    offers = [
+        new.offer("g4dn.xlarge", price="0.2"),
+        new.offer("g4dn.2xlarge", price="0.4"),
+        new.offer("g5.xlarge", price="0.8", gpu=Gpu("A10G", 1, 24 * GIB)),
+    ]
+    aws.control("POST", "faults", capacity("g4dn.*"))
+    found = cloud.launch(new.request(*offers))
+    assert found.machine is not None
+    assert found.machine.machine == "g5.xlarge"
+    assert {one.offer.machine for one in found.failures} == {"g4dn.xlarge", "g4dn.2xlarge"}
+    calls = names(aws)
+    assert (calls.count("CreateFleet"), calls.count("CreateLaunchTemplate")) == (3, 1)
+    assert aws.client("ec2").describe_launch_templates()["LaunchTemplates"] == []

@@ -24,7 +24,7 @@ LAYERS = [
 ]
 LAYER_OF = {f"dstack_cloud.{name}": i for i, layer in enumerate(LAYERS) for name in layer}
 # What concrete clouds have in common.
-CLOUD_SEAMS = ([], ["base"], ["address"], ["check_line"])
+CLOUD_SEAMS = ([], ["base"], ["address"], ["check_line"], ["pace"])
 AGENT = "dstack_cloud.machine.agent"
 PROVIDERS = "dstack_cloud_providers"
 

@@ -78,3 +78,21 @@ def test_an_unknown_code_is_neither_known_nor_final() -> None:
     assert known("NeverHeardOf") is None
     assert not fails_at_once("NeverHeardOf")
     assert meaning("NeverHeardOf").scope is Scope.OFFER
+
+
+@pytest.mark.parametrize(
+    ("code", "any_market"),
+    [
+        ("InsufficientInstanceCapacity", False),
+        ("MaxSpotInstanceCountExceeded", False),
+        ("VcpuLimitExceeded", False),
+        ("SpotMaxPriceTooLow", False),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", False),
+        ("InsufficientFreeAddressesInSubnet", True),
+        ("MaxFleetCountExceeded", True),
+        ("RequestLimitExceeded", True),
+        ("OptInRequired", True),
+    ],
+)
+def test_spot_and_on_demand_are_two_markets(code: str, any_market: bool) -> None:
+    assert meaning(code).any_market is any_market

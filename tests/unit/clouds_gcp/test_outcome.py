@@ -134,3 +134,28 @@ def test_scopes_of_the_codes() -> None:
     assert not fails_at_once("CONDITION_NOT_MET"), "another region may be allowed"
     assert not fails_at_once("SOMETHING_NEW")
     assert all(one.retry_after > 0 for one in CODES.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "metric", "spot", "any_market"),
+    [
+        ("ZONE_RESOURCE_POOL_EXHAUSTED", "", True, False),
+        ("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "", False, False),
+        # A preemptible quota is spot's own; the standard one may be all that spot has.
+        ("QUOTA_EXCEEDED", "PREEMPTIBLE_NVIDIA_T4_GPUS", True, False),
+        ("QUOTA_EXCEEDED", "NVIDIA_T4_GPUS", True, True),
+        ("QUOTA_EXCEEDED", "NVIDIA_T4_GPUS", False, False),
+        ("QUOTA_EXCEEDED", "IN_USE_ADDRESSES", False, True),
+        ("QUOTA_EXCEEDED", "GPUS_ALL_REGIONS", False, True),
+        ("QUOTA_EXCEEDED", "", True, False),
+        ("IP_SPACE_EXHAUSTED", "", True, True),
+        ("PERMISSION_DENIED", "", True, True),
+        ("RATE_LIMIT_EXCEEDED", "", False, True),
+    ],
+)
+def test_the_market_that_a_code_rules_out(
+    code: str, metric: str, spot: bool, any_market: bool
+) -> None:
+    assert meaning(code, f"Quota '{metric}' exceeded.", "", spot).any_market is any_market
+    told = f"compute.googleapis.com/{metric.lower()}"
+    assert meaning(code, "", told, spot).any_market is any_market

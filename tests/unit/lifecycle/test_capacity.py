@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Scope
+from dstack_cloud.clouds.pace import answers_within
 from dstack_cloud.lifecycle.capacity import (
     Ask,
     GiveUp,
@@ -141,6 +142,31 @@ def test_a_zone_without_room_is_left_out_of_the_other_offers():
     assert ([zone.zone for zone in left.zones], left.price) == (["r1b"], Decimal(2))
 
 
+@pytest.mark.parametrize("scope", [Scope.ZONE, Scope.REGION, Scope.CLOUD, Scope.EVERYTHING])
+def test_what_spot_lacks_on_demand_may_have(scope):
+    zone = "r1a" if scope is Scope.ZONE else None
+    patience = Patience(on_demand_after=0)
+    asked = Ask((SMALL,))
+
+    def then(any_market: bool) -> object:
+        told = [replace(failure(SMALL, zone, scope=scope), any_market=any_market)]
+        refusals = refusals_of(asked.offers, told, 0) + refuse_all(asked, 0)
+        return next_step([SMALL, LISTED], refusals, 0, patience)
+
+    assert then(any_market=False) == Ask((LISTED,))
+    closed = then(any_market=True)
+    if scope is Scope.ZONE:
+        # The other zone is open in either market.
+        assert closed == Ask((replace(LISTED, zones=LISTED.zones[1:], price=Decimal(2)),))
+    else:
+        assert closed == GiveUp()
+
+
+def test_what_on_demand_lacks_spot_may_have():
+    refusals = refusals_of([LISTED], [failure(LISTED, scope=Scope.REGION)], 0)
+    assert next_step([LISTED, SMALL], refusals, 0, Patience()) == Ask((SMALL,))
+
+
 def test_what_was_not_explained_is_not_asked_for_again_at_once():
     refusals = refusals_of([SMALL], [], 0)
     assert next_step([SMALL], refusals, 0, Patience()) == GiveUp()
@@ -189,6 +215,14 @@ def test_a_region_that_takes_long_is_asked_beside_the_next_one():
     # An answer makes room, by the time of what is still under way.
     refusals = refuse_all(Ask((FAR,)), 16)
     assert next_step([*offers, third], refusals, 16, Patience(), pending) == Ask((third,))
+
+
+def test_each_cloud_has_its_own_pace():
+    pending = [Pending("r1", True, 10)]
+    google = Patience(overlap=answers_within("gcp"))
+    assert next_step([SMALL, FAR], [], 16, google, pending) == Wait(10 + google.overlap - 16)
+    amazon = Patience(overlap=answers_within("aws"))
+    assert next_step([SMALL, FAR], [], 16, amazon, pending) == Ask((FAR,))
 
 
 def test_nobody_gives_up_while_an_answer_is_under_way():
