@@ -30,6 +30,7 @@ from dstack_cloud.yaml_lines import Node, load_yaml
 
 MACHINE_ROLE = "dstack-cloud-machine"
 _IMAGE = "container_image"
+_LONGEST_LEASE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Timers:
     heartbeat: int = 120
     pull_stall: int = 300
     restart: int = 360
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a client that launches a machine and gives no sign is taken to be
+        gone: a sixth of the heartbeat, and no more than 20."""
+        return min(_LONGEST_LEASE_S, self.heartbeat / 6)
 
 
 @dataclass(frozen=True)

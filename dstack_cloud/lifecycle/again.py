@@ -43,7 +43,8 @@ def launch_next(tools: Tools, going: Going, attempt: int) -> Held:
 def stop_between(tools: Tools, run: str, attempt: int) -> bool:
     """End a run between two attempts by claiming the next one; False when somebody else has."""
     intent = {"run": run, "attempt": attempt, "regions": [], "at": format_time(utc_now())}
-    if not attempts.claim_attempt(tools.store, run, attempt, {**intent, "by": tools.owner}):
+    intent |= {"by": tools.owner, "lease": tools.timers.lease}
+    if not attempts.claim_attempt(tools.store, run, attempt, intent):
         return False
     stopped = DetachedError("stopped before the next attempt began")
     record_end(tools.store, run, attempt, RunState.STOPPED, "stopped", stopped)
@@ -98,6 +99,7 @@ class Successor:
         if held is None or held.launched is None:
             return
         self._end(held)
+        held.launched.claim.close()
         left = DetachedError("its client left while it was launched")
         record_end(
             self._tools.store,
@@ -144,6 +146,7 @@ class Successor:
         if held is None:
             return
         if held.launched is not None:
+            held.launched.claim.close()
             self._end(held)
         attempts.record_end(
             self._tools.store, self._target.run, held.attempt, {**end, "reason": "not-needed"}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dstack_cloud.errors import DetachedError, DstackError, MachineLostError, TryAgainError
+from dstack_cloud.lifecycle.claim import Lapse
 from dstack_cloud.lifecycle.connection import connect
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.finish import confirm_gone
@@ -15,8 +16,10 @@ from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.join import find, join_if_possible
 from dstack_cloud.lifecycle.launch import Launched
+from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.start import start
+from dstack_cloud.lifecycle.takeover import take_over_launch
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import attempts
@@ -43,7 +46,7 @@ def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session
     attempt's, the run. Raises MachineLostError for a machine that is gone, and no end recorded.
     """
     if held.launched is None:
-        return _others(tools, going.record.run, held.attempt)
+        return _others(tools, going.record, held.attempt)
     run, launched = going.record.run, held.launched
     try:
         if held.attempt > 1 and attempts.read_end(tools.store, run, held.attempt) is not None:
@@ -62,6 +65,8 @@ def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session
     except (DstackError, KeyboardInterrupt) as error:
         give_up(tools, run, held.attempt, launched, error)
         raise
+    finally:
+        launched.claim.close()
     return Following(run, held.attempt, launched.machine, host_key), session
 
 
@@ -92,20 +97,34 @@ def _connect(tools: Tools, launched: Launched) -> tuple[Session, Launched]:
     own = tools.reach.home(machine).own_machine
     detail = "host key verified" if own else "to this machine"
     tools.report.done("connected", detail, time.monotonic() - begun)
-    return session, Launched(machine, launched.host_key)
+    return session, replace(launched, machine=machine)
 
 
-def _others(tools: Tools, run: str, attempt: int) -> tuple[Following, Session | None] | None:
-    """The machine that another client launches, once it is on record."""
+def _others(
+    tools: Tools, record: RunRecord, attempt: int
+) -> tuple[Following, Session | None] | None:
+    """The machine that another client launches, once an agent works on it; None when the attempt
+    has ended: the other client's lease may lapse, and then the end is ours to write."""
+    run, lapse = record.run, Lapse()
     tools.report.working("waiting", f"another client launches attempt {attempt}")
     while True:
         found = find(tools, run)
         if found.attempt != attempt or found.end is not None:
             return None
-        if found.target is not None:
+        if found.target is not None and _begun(tools, run, attempt):
             return found.target, join_if_possible(tools, found)
+        if take_over_launch(tools, record, attempt, lapse):
+            return None
         reconcile(tools, run)
         time.sleep(_POLL_S)
+
+
+def _begun(tools: Tools, run: str, attempt: int) -> bool:
+    """Whether an agent works for the attempt, as far as its launcher can be trusted to say."""
+    if attempts.read_status(tools.store, run, attempt) is not None:
+        return True
+    intent = attempts.read_intent(tools.store, run, attempt) or {}
+    return "lease" not in intent  # Of an earlier version: its machine is all that is told.
 
 
 def end_of(tools: Tools, run: str, attempt: int) -> Mapping[str, Any]:

@@ -44,9 +44,8 @@ def run(tools: Tools, going: Going, detach: bool) -> Outcome:
     begun = time.monotonic()
     with _late_ones_ended(tools):
         launched = launch(tools, going.record, 1, *going.search())
-        if launched is None:
-            raise TryAgainError(f"another client has begun {going.record.run}")
-        tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
+        if launched is not None:
+            tools.report.done("launched", describe(launched.machine), time.monotonic() - begun)
         return _see_through(tools, going, Held(1, launched), detach)
 
 
@@ -103,6 +102,8 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
             return Outcome(name, held.attempt, None, 0)
         if reached is None:
             end = end_of(tools, name, held.attempt)
+            # Another client's may have begun and ended between two looks.
+            _print_attempt(tools, name, held.attempt)
             if not end.get("retry"):
                 return conclude(tools, name, held.attempt, None, end)
             held = launch_next(tools, going, held.attempt + 1)
@@ -173,6 +174,14 @@ def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError)
     if held.launched is not None:
         going.lose(held.launched.machine)
     return launch_next(tools, going, held.attempt + 1)
+
+
+def _print_attempt(tools: Tools, name: str, attempt: int) -> None:
+    """The output of an attempt that has ended, if it made any."""
+    progress = Progress(tools.report, name)
+    for chunk in logs.read_attempt(tools.store, name, attempt, 0):
+        progress.log(chunk.data)
+    progress.close()
 
 
 def _print_stored(tools: Tools, name: str, last: int) -> None:

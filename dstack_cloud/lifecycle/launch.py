@@ -21,6 +21,7 @@ from dstack_cloud.config import Timers
 from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
 from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.capacity import Patience, next_step
+from dstack_cloud.lifecycle.claim import Claim
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
@@ -40,10 +41,12 @@ _HARD_LIMIT_MARGIN = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Launched:
-    """A machine, and the public host key that it answers with (until the agent replaces it)."""
+    """A machine, the public host key that it answers with (until the agent replaces it), and the
+    lease on its attempt, which is kept until a job has reached it."""
 
     machine: Machine
     host_key: str
+    claim: Claim
 
 
 def launch(
@@ -55,15 +58,18 @@ def launch(
 ) -> Launched | None:
     """Claim the attempt, look for a machine, and record it.
 
-    None when another client owns the attempt. Raises NoCapacityError or QuotaError when no offer
-    could be had, CostLimitError when the budget is spent, and what `Cloud.launch` raises: the run
-    has then ended, except where an attempt after the first failed for a passing reason.
+    None when another client owns the attempt, or has taken it over meanwhile. Raises
+    NoCapacityError or QuotaError when no offer could be had, CostLimitError when the budget is
+    spent, and what `Cloud.launch` raises: the run has then ended, except where an attempt after the
+    first failed for a passing reason.
     """
     host_key = generate(f"{record.run}-{attempt}")
     token = f"{record.run}-{attempt}-{int(time.time() * 1000):x}"
     intent = _intent(tools, record, attempt, offers, host_key, token)
+    claim = Claim(tools.store, record.run, attempt, tools.owner, tools.timers.lease)
     if not attempts.claim_attempt(tools.store, record.run, attempt, intent):
         return None
+    claim.keep()
     if attempt == 1:
         move(tools.store, record.run, RunState.SUBMITTED, RunState.LAUNCHING)
     else:
@@ -71,21 +77,27 @@ def launch(
     machine: Machine | None = None
     try:
         budget_left(tools.store, record, attempt)  # Raises where nothing is left.
-        machine = _first_machine(tools, record, attempt, offers, host_key, token, decide)
+        machine = _first_machine(tools, record, attempt, offers, host_key, token, decide, claim)
+        claim.require()
         recorded = machine_as_json(machine, host_key.public)
         attempts.record_machine(tools.store, record.run, attempt, recorded)
     except DstackError as error:
         if machine is not None:
             tools.cloud.terminate(machine.region, [machine.id])
+        claim.close()
+        if claim.gone():
+            tools.report.warn("launching", f"another client has taken over attempt {attempt}")
+            return None
         passing = attempt > 1 and isinstance(error, TryAgainError)
         record_end(
             tools.store, record.run, attempt, RunState.FAILED, "launch", error, retry=passing
         )
         raise
     except KeyboardInterrupt:
+        claim.close()
         _take_back(tools, record.run, attempt, intent["regions"])
         raise
-    return Launched(machine, host_key.public)
+    return Launched(machine, host_key.public, claim)
 
 
 def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> None:
@@ -124,6 +136,8 @@ def _intent(
         "by": tools.owner,
         # How long its client may go on looking: a run is not lost for having no machine yet.
         "patience": _patience(record).until,
+        # For how long its client may give no sign while it launches: see `lifecycle.claim`.
+        "lease": tools.timers.lease,
         "at": format_time(utc_now()),
     }
 
@@ -136,6 +150,7 @@ def _first_machine(
     host_key: KeyPair,
     token: str,
     decide: Decide,
+    claim: Claim,
 ) -> Machine:
     key, prepull = tools.reach.public_key(), record.container.image
     # Not a function of this one's own: the cloud may be asked from another process.
@@ -167,6 +182,7 @@ def _first_machine(
             ),
             authorized_key=key,
         )
+        claim.require()
         return tools.cloud.launch(request)
 
     patience = replace(_patience(record), overlap=answers_within(tools.cloud.name))

@@ -10,12 +10,14 @@ from typing import Any
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.errors import DetachedError, NotFoundError, UnreachableError
 from dstack_cloud.lifecycle.again import stop_between
+from dstack_cloud.lifecycle.claim import Lapse
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.finish import confirm_gone
 from dstack_cloud.lifecycle.join import Found, find
 from dstack_cloud.lifecycle.machine_record import machine_from_json
-from dstack_cloud.lifecycle.record import record_from_json
+from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.lifecycle.recover import machine_of, reconcile
+from dstack_cloud.lifecycle.takeover import take_over_launch
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts, stops
 from dstack_cloud.state.runs import RunState, read_run
@@ -42,7 +44,7 @@ def stop_run(tools: Tools, run: str, abort: bool) -> str:
     stops.request_stop(tools.store, run, abort=abort, by=tools.owner)
     limit = _ABORT_S if abort else record.grace + _MARGIN_S
     while True:
-        end = found.end or _see_ended(tools, found, limit, abort)
+        end = found.end or _see_ended(tools, record, found, limit, abort)
         if not end.get("retry"):
             break
         if stop_between(tools, run, found.attempt + 1):
@@ -53,7 +55,7 @@ def stop_run(tools: Tools, run: str, abort: bool) -> str:
         found = find(tools, run)
     # One that was interrupted before may still be saving its work.
     for earlier in attempts.unended(tools.store, run, max(1, found.attempt)):
-        _see_ended(tools, replace(found, attempt=earlier), limit, abort, latest=False)
+        _see_ended(tools, record, replace(found, attempt=earlier), limit, abort, latest=False)
     if found.attempt > 1:
         # Its agent called the run recovering, not knowing how the next attempt ended.
         reconcile(tools, run)
@@ -61,12 +63,17 @@ def stop_run(tools: Tools, run: str, abort: bool) -> str:
 
 
 def _see_ended(
-    tools: Tools, found: Found, limit: float, abort: bool, latest: bool = True
+    tools: Tools,
+    record: RunRecord,
+    found: Found,
+    limit: float,
+    abort: bool,
+    latest: bool = True,
 ) -> Mapping[str, Any]:
     """Wait for an attempt's end, and see its machine gone; the end, which may become ours to
     write."""
     run, attempt = found.run, found.attempt
-    begun = time.monotonic()
+    begun, lapse = time.monotonic(), Lapse()
     tools.report.working("stopping", "waiting for the machine to take note")
     while time.monotonic() - begun < limit:
         end = attempts.read_end(tools.store, run, attempt) if attempt else None
@@ -75,6 +82,9 @@ def _see_ended(
         machine = machine_of(tools, run, attempt) if attempt else None
         if machine is None or machine.state in (MachineState.GONE, MachineState.STOPPED):
             return _without_machine(tools, found, latest)
+        if latest:
+            # Nobody would tell it: no agent has begun, and its client may be gone.
+            take_over_launch(tools, record, attempt, lapse, stopped=True)
         time.sleep(_POLL_S)
     return _hard(tools, found, abort, latest)
 

@@ -4,6 +4,7 @@ runs/<run>/run.json                          written once, by who submits
 runs/<run>/stop.json                         {"abort": bool, ...}, by who stops
 runs/<run>/clients/<fingerprint>.pub         public key of a client that joined
 runs/<run>/attempts/<n>/intent.json          create-only: who holds it owns the attempt
+runs/<run>/attempts/<n>/lease.json           that its client lives, while it launches
 runs/<run>/attempts/<n>/machine.json         the machine and its public host key
 runs/<run>/attempts/<n>/status.json          the agent's last word while it works
 runs/<run>/attempts/<n>/move.json            the request to go on elsewhere, by who follows
@@ -51,6 +52,10 @@ def attempt(name: str, number: int) -> str:
 
 def intent(name: str, number: int) -> str:
     return f"{attempt(name, number)}intent.json"
+
+
+def lease(name: str, number: int) -> str:
+    return f"{attempt(name, number)}lease.json"
 
 
 def machine(name: str, number: int) -> str:

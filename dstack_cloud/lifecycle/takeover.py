@@ -1,0 +1,71 @@
+"""Taking over an attempt whose client is gone while it launched a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dstack_cloud.clouds.base import Machine, MachineState
+from dstack_cloud.errors import DetachedError, MachineLostError
+from dstack_cloud.lifecycle.claim import Lapse
+from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.machine_record import machine_as_json, machine_from_json
+from dstack_cloud.lifecycle.record import RunRecord
+from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.state import attempts, leases
+from dstack_cloud.state.documents import Document
+from dstack_cloud.state.runs import RunState
+from dstack_cloud.units import format_duration, utc_now
+
+
+def take_over_launch(
+    tools: Tools, record: RunRecord, attempt: int, lapse: Lapse, *, stopped: bool = False
+) -> bool:
+    """End an attempt that its client has left before an agent worked for it, machine and all.
+
+    False while its client renews its lease, where an agent has begun, or where another client was
+    quicker. The run goes on with the next attempt if its rule says so, unless it is ``stopped``.
+    Of many who do this one gets the lease, and its end fences the client that was only asleep.
+    """
+    run, store = record.run, tools.store
+    intent = attempts.read_intent(store, run, attempt)
+    promised = (intent or {}).get("lease")
+    if intent is None or promised is None:
+        return False  # A client of an earlier version: its patience is all that is known.
+    seen = leases.version(store, run, attempt)
+    seconds = lapse.seconds(seen)
+    if seconds < promised or attempts.read_status(store, run, attempt) is not None:
+        return False
+    if not leases.take(store, run, attempt, seen, leases.new_claim(), by=tools.owner):
+        return False
+    words = f"its client launched a machine and gave no sign for {format_duration(seconds)}"
+    goes_on = not stopped and record.outlives(attempt, utc_now())
+    machines = _machines(tools, run, attempt, intent)
+    if machines and attempts.read_machine(store, run, attempt) is None:
+        # What it costs until now is the run's.
+        recorded = machine_as_json(machines[0], str(intent["host_key"]))
+        attempts.record_machine(store, run, attempt, recorded)
+    if stopped:
+        ended = DetachedError(f"stopped: {words}")
+        record_end(store, run, attempt, RunState.STOPPED, "stopped", ended)
+    else:
+        lost = MachineLostError(f"attempt {attempt} is lost: {words}", "run it again")
+        record_end(store, run, attempt, RunState.LOST, "machine-lost", lost, retry=goes_on)
+    for machine in machines:
+        tools.cloud.terminate(machine.region, [machine.id])
+    tools.report.warn("launching", f"attempt {attempt} is taken over: {words}")
+    return True
+
+
+def _machines(tools: Tools, run: str, attempt: int, intent: Document) -> Sequence[Machine]:
+    """The attempt's machines that are there: the one on record, and what the cloud lists."""
+    recorded = attempts.read_machine(tools.store, run, attempt)
+    known = [machine_from_json(recorded)[0]] if recorded else []
+    listed = [
+        machine
+        for region in intent["regions"]
+        for machine in tools.cloud.machines(region, run)
+        if machine.attempt == attempt
+        and machine.state is not MachineState.GONE
+        and machine.id not in {one.id for one in known}
+    ]
+    return [*known, *listed]

@@ -1,0 +1,195 @@
+"""The client that launches the next machine is killed or falls asleep: another one takes over
+within the lease's time, exactly one does, and no second machine stays.
+
+The machines are stubs that run the real agent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import warm
+from support.emulated import wait_until
+from support.lane import USER, Lane, lanes
+
+# A machine's own timer has no part in this; the lease is a sixth of the heartbeat.
+TIMERS = {"no_job": "10m", "heartbeat": "24s"}
+LEASE_S = 4
+_WORKFLOW = """
+workflows:
+  - name: {name}
+    provider: docker
+    image: ubuntu
+    grace: 5s
+    resources: {{gpu: T4, interruptible: true}}
+    commands:
+      - echo attempt $DSTACK_ATTEMPT
+      - until test -e {go}; do sleep 0.1; done
+"""
+
+
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
+    with lanes(1, tmp_path_factory.mktemp("lanes")) as (found,):
+        yield found
+
+
+class Interrupted:
+    """A run of which nobody follows the first attempt, which the cloud has taken back."""
+
+    def __init__(self, lane: Lane, name: str, place: Path) -> None:
+        self.lane, self.name, self.place = lane, name, place
+        self.run = f"{name}-1"
+        self.environ = lane.home(name, **TIMERS)
+        file = lane.folder / ".dstack" / "workflows.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(_WORKFLOW.format(name=name, go=place / "go"))
+        assert lane.run(self.environ, "run", name, "-y", "-d") == 0, lane.said()
+        wait_until("it runs", lambda: self.row() == ("running", 1), 60)
+        (first,) = self.machines()
+        lane.emulator.post(f"/_emulator/machines/{first}/interrupt", {"notice_s": 20})
+        wait_until("it is between two attempts", lambda: self.row() == ("recovering", 1), 60)
+
+    def row(self) -> tuple[str, int]:
+        rows = self.lane.ask(self.environ, "ps", "--all")["runs"]
+        (row,) = [row for row in rows if row["run"] == self.run]
+        return row["state"], row["attempt"]
+
+    def machines(self, *, off: bool = False) -> list[str]:
+        rows = self.lane.emulator.get("/_emulator/machines")
+        ours = [row for row in rows if self.run in row["tags"].values()]
+        return [row["id"] for row in ours if (row["state"] == "off") == off]
+
+    def has(self, attempt: int, document: str) -> bool:
+        return bool(self.lane.keys(f"runs/{self.run}/attempts/{attempt}/{document}.json"))
+
+    def attach(self, name: str) -> ForkServerProcess:
+        """By a client that has its own say."""
+        return warm.begin(
+            "attach",
+            self.run,
+            folder=self.lane.folder,
+            environ=self.environ,
+            output=self.place / name,
+        )
+
+    def said(self, name: str, suffix: str = ".err") -> str:
+        return (self.place / name).with_suffix(suffix).read_text()
+
+    def attempts_of(self, name: str) -> list[int]:
+        """Whose output a client has told."""
+        lines = self.said(name, ".out").splitlines()
+        return [int(line.split()[1]) for line in lines if line.startswith("attempt ")]
+
+    def held(self, name: str, action: str, nth: int, when: str) -> tuple[ForkServerProcess, Any]:
+        """A client that follows, as far as this call of its own, and the hold."""
+        order = {"action": action, "nth": nth, "when": when, "principal": USER}
+        hold = self.lane.emulator.post("/_emulator/holds", order)
+        client = self.attach(name)
+        found = self.lane.emulator.get("/_emulator/holds?wait=60")
+        assert [one["state"] for one in found] == ["waiting"], self.said(name)
+        return client, hold["id"]
+
+    def release(self, hold: str, *, drop: bool = False) -> None:
+        self.lane.emulator.post(f"/_emulator/holds/{hold}/release", {"drop": drop})
+
+    def go(self) -> None:
+        (self.place / "go").touch()
+
+
+@pytest.fixture
+def run(lane: Lane, tmp_path: Path) -> Iterator[Interrupted]:
+    yield Interrupted(lane, "lease" + os.urandom(3).hex(), tmp_path)
+    lane.clear()
+
+
+def test_killed_at_each_step_of_a_launch_and_taken_over_each_time(run: Interrupted) -> None:
+    """Each client takes over from the one before, and is killed a little further on."""
+    steps = [
+        # The claim; the index; the request, before and after it is carried out; the record. Who
+        # takes over has written the lease, the end and the index before, and once a machine, too.
+        ("claimed", "PutObject", 1, "after", (True, False), 0),
+        ("asking", "CreateFleet", 1, "before", (True, False), 0),
+        ("launched", "CreateFleet", 1, "after", (True, False), 1),
+        ("recorded", "PutObject", 7, "after", (True, True), 1),
+    ]
+    for attempt, (name, action, nth, when, known, machines) in enumerate(steps, 2):
+        client, hold = run.held(name, action, nth, when)
+        client.kill()
+        warm.ended(client)
+        run.release(hold, drop=True)
+        assert (run.has(attempt, "intent"), run.has(attempt, "machine")) == known
+        wait_until("its machines", lambda n=machines: len(run.machines()) == n, 20)
+    last = len(steps) + 1
+    begun = time.monotonic()
+    rivals = [run.attach(f"rival{number}") for number in range(3)]
+    wait_until("it goes on", lambda: run.row() == ("running", last + 1), 60)
+    assert time.monotonic() - begun < LEASE_S + 26
+    assert len(run.machines()) == 1
+    run.go()
+    assert [warm.ended(rival) for rival in rivals] == [0, 0, 0], run.said("rival0")
+    for number in range(3):
+        assert run.attempts_of(f"rival{number}") == [1, last + 1]
+    taken = [run.said(f"rival{number}").count("is taken over") for number in range(3)]
+    assert sum(taken) == 1
+    assert run.row() == ("done", last + 1)
+    assert run.lane.machines_left(20) == []
+    # Of the first and the last attempt, and of the two that were killed with one.
+    assert len(run.machines(off=True)) == 4
+    bill = run.lane.ask(run.environ, "cost", run.run)["runs"][0]["attempts"]
+    assert [one["machine"] is not None for one in bill] == [True, False, False, True, True, True]
+
+
+def test_a_client_that_slept_ends_what_it_launched_too_late(run: Interrupted) -> None:
+    sleeper, hold = run.held("sleeper", "CreateFleet", 1, "before")
+    assert sleeper.pid is not None
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    other = run.attach("other")
+    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    (working,) = run.machines()
+    run.release(hold)
+    wait_until("the late machine", lambda: len(run.machines()) == 2, 20)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    wait_until("it is gone", lambda: run.machines() == [working], 30)
+    run.go()
+    assert (warm.ended(sleeper), warm.ended(other)) == (0, 0), run.said("sleeper")
+    assert "another client has taken over attempt 2" in run.said("sleeper")
+    assert run.attempts_of("sleeper") == run.attempts_of("other") == [1, 3]
+    assert run.row() == ("done", 3)
+    assert run.lane.machines_left(20) == []
+
+
+def test_a_client_that_slept_before_it_asked_asks_no_more(run: Interrupted) -> None:
+    sleeper, hold = run.held("sleeper", "PutObject", 1, "after")
+    assert sleeper.pid is not None
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    other = run.attach("other")
+    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    mark = run.lane.mark()
+    run.release(hold)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    wait_until("it finds out", lambda: "has taken over" in run.said("sleeper"), 30)
+    run.go()
+    assert (warm.ended(sleeper), warm.ended(other)) == (0, 0), run.said("sleeper")
+    assert not [call for call in run.lane.calls(mark) if call["action"] == "CreateFleet"]
+    assert len(run.machines(off=True)) == 2
+
+
+def test_a_stop_need_not_wait_for_the_timer_of_a_machine_without_a_job(run: Interrupted) -> None:
+    client, hold = run.held("client", "CreateFleet", 1, "after")
+    client.kill()
+    warm.ended(client)
+    run.release(hold, drop=True)
+    wait_until("its machine", lambda: len(run.machines()) == 1, 20)
+    begun = time.monotonic()
+    assert run.lane.run(run.environ, "stop", run.run) == 0, run.lane.said()
+    assert time.monotonic() - begun < LEASE_S + 26
+    assert run.machines() == []
+    assert run.row() == ("stopped", 2)
