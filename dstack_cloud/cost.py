@@ -1,7 +1,8 @@
 """What a run cost, and what it would have cost on demand: intervals times prices.
 
-A machine's bill has three parts: the machine, its disk, its public address. AWS bills each by the
-second with a minimum of 60 s (https://aws.amazon.com/ec2/pricing/on-demand/,
+A machine's bill has four parts: the machine, its disk, its public address, and what the product
+itself moves out of a region on its behalf (an estimate, see `dstack_cloud.transfer`). AWS bills the
+first three by the second with a minimum of 60 s (https://aws.amazon.com/ec2/pricing/on-demand/,
 https://aws.amazon.com/ebs/pricing/); so does Google Cloud
 (https://cloud.google.com/compute/vm-instance-pricing). A spot machine pays the price in effect at
 each moment ("you pay the Spot price that's in effect, billed to the nearest second":
@@ -11,8 +12,9 @@ never more than on demand unless it bid more.
 Not applied: a Linux spot machine that AWS takes back in its first hour is free
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html).
 Who ended a machine is not always on record, so such an attempt is counted in full: the real bill
-may be lower. Transfer between a machine and a store in its region is free; what users download is
-not counted.
+may be lower. Neither counted: what the container itself sends to the internet, what users download
+from a store (`logs` and `artifacts download` of a run that has ended), requests to a store, and
+what it keeps.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Interval:
     ``rates`` are those recorded at the launch; ``on_demand`` is the machine's price on demand (its
     disk and address cost the same there). ``moves`` are the spot prices in force, oldest first,
     each from its moment on: where they reach back to the start they replace the recorded price.
+    ``transfer`` is USD for what was moved meanwhile, which costs the same on demand.
     """
 
     cloud: str
@@ -59,14 +62,15 @@ class Interval:
     rates: Rates
     on_demand: Decimal | None
     moves: tuple[tuple[datetime, Decimal], ...] = ()
+    transfer: Decimal | None = Decimal(0)
 
 
 @dataclass(frozen=True)
 class Cost:
     """USD, to a hundredth of a cent; None where a price is not known.
 
-    ``on_demand`` is what the same time would have cost on demand; ``machine``, ``disk`` and
-    ``address`` are the parts of ``cost``.
+    ``on_demand`` is what the same time would have cost on demand; ``machine``, ``disk``,
+    ``address`` and ``transfer`` are the parts of ``cost``.
     """
 
     cost: Decimal | None
@@ -74,6 +78,7 @@ class Cost:
     machine: Decimal | None = None
     disk: Decimal | None = None
     address: Decimal | None = None
+    transfer: Decimal | None = None
 
     @property
     def saving(self) -> Decimal | None:
@@ -83,31 +88,38 @@ class Cost:
         return 1 - self.cost / self.on_demand
 
 
+NOTHING = Cost(*[Decimal(0)] * 6)
+"""The bill of what was never had."""
+
+
 def cost_of(intervals: Iterable[Interval]) -> Cost:
     """The sum over all machines of a run. One price that is not known makes its sum unknown."""
     machine: Decimal | None = Decimal(0)
     disk: Decimal | None = Decimal(0)
     address: Decimal | None = Decimal(0)
+    transfer: Decimal | None = Decimal(0)
     listed: Decimal | None = Decimal(0)
     for interval in intervals:
         hours = _hours(billed(interval.cloud, interval.end - interval.start))
         machine = _sum(machine, _machine(interval))
         disk = _sum(disk, _times(interval.rates.disk, hours))
         address = _sum(address, _times(interval.rates.address, hours))
+        transfer = _sum(transfer, interval.transfer)
         listed = _sum(listed, _times(interval.on_demand, hours))
-    beside = _sum(disk, address)
+    beside = _sum(_sum(disk, address), transfer)
     return Cost(
         _rounded(_sum(machine, beside)),
         _rounded(_sum(listed, beside)),
         _rounded(machine),
         _rounded(disk),
         _rounded(address),
+        _rounded(transfer),
     )
 
 
 def total(costs: Iterable[Cost]) -> Cost:
     """The sum of several bills, part by part; what is unknown in one is unknown in the sum."""
-    found = Cost(*[Decimal(0)] * 5)
+    found = NOTHING
     for one in costs:
         found = Cost(
             _sum(found.cost, one.cost),
@@ -115,6 +127,7 @@ def total(costs: Iterable[Cost]) -> Cost:
             _sum(found.machine, one.machine),
             _sum(found.disk, one.disk),
             _sum(found.address, one.address),
+            _sum(found.transfer, one.transfer),
         )
     return found
 

@@ -11,7 +11,7 @@ from dstack_cloud.cost import Cost, total
 from dstack_cloud.lifecycle.bills import AttemptBill, RunBill
 from dstack_cloud.units import format_duration, format_time, utc_now
 
-_MONEY = ("machine $", "disk $", "address $", "cost $", "on demand $", "saves")
+_MONEY = ("machine $", "disk $", "address $", "transfer $", "cost $", "on demand $", "saves")
 
 
 def print_runs(bills: Sequence[RunBill]) -> None:
@@ -25,7 +25,7 @@ def print_runs(bills: Sequence[RunBill]) -> None:
             (bill.run, bill.workflow, str(bill.state), str(len(bill.attempts)), *_money(bill.cost))
             for bill in bills
         ],
-        right="   rrrrrrr",
+        right="   rrrrrrrr",
     )
     _print_total(bills)
 
@@ -34,7 +34,7 @@ def print_attempts(bills: Sequence[RunBill]) -> None:
     """A row an attempt, and the sum."""
     header = ("run", "attempt", "machine", "zone", "market", "from", "for", *_MONEY, "end")
     rows = [(bill.run, *_attempt_cells(attempt)) for bill in bills for attempt in bill.attempts]
-    render.print_table(header, rows, right=" r    rrrrrrr")
+    render.print_table(header, rows, right=" r    rrrrrrrr")
     _print_total(bills)
 
 
@@ -92,6 +92,8 @@ def _attempt_cells(attempt: AttemptBill) -> tuple[str, ...]:
             format_duration(_seconds(attempt)),
         )
     end = attempt.reason or ("" if attempt.ended_at else "runs")
+    if attempt.late:
+        end += f", {attempt.late} late machine{'' if attempt.late == 1 else 's'} ended at once"
     return (str(attempt.number), *place, *_money(attempt.cost), end)
 
 
@@ -106,6 +108,7 @@ def _money(cost: Cost) -> tuple[str, ...]:
         _usd(cost.machine),
         _usd(cost.disk),
         _usd(cost.address),
+        _usd(cost.transfer),
         _usd(cost.cost),
         _usd(cost.on_demand),
         "" if saving is None else f"{saving * 100:.0f} %",
@@ -129,6 +132,7 @@ def _attempt_as_json(attempt: AttemptBill) -> dict[str, Any]:
         "started_at": format_time(attempt.started_at) if attempt.started_at else None,
         "ended_at": format_time(attempt.ended_at) if attempt.ended_at else None,
         "reason": attempt.reason,
+        "late_machines": attempt.late,
         **_cost_as_json(attempt.cost),
     }
 
@@ -143,6 +147,7 @@ def _cost_as_json(cost: Cost) -> dict[str, Any]:
             "machine": _text(cost.machine),
             "disk": _text(cost.disk),
             "address": _text(cost.address),
+            "transfer": _text(cost.transfer),
         },
     }
 

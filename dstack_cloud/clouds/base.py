@@ -76,6 +76,7 @@ class Machine:
     is ``[user@]host[:port]`` to go through; ``price`` and ``on_demand`` are USD an hour, None
     where not known. ``run`` and ``attempt`` come from its tags. ``disk`` (bytes) and ``public``
     (whether it has a public address of its own) are on the bill; None where not known.
+    ``ended_at`` is when it went off the bill, where the cloud tells that of one that is gone.
     """
 
     cloud: str
@@ -93,6 +94,7 @@ class Machine:
     run: str | None = None
     attempt: int | None = None
     launched_at: datetime | None = None
+    ended_at: datetime | None = None
     disk: int | None = None
     public: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dstack_cloud.clouds.base import Cloud, LaunchAnswer
+from dstack_cloud.clouds.base import Cloud, LaunchAnswer, Machine
 from dstack_cloud.errors import DstackError
 from dstack_cloud.resources import Offer
 
@@ -36,10 +36,18 @@ class Asked:
 class Asking:
     """Requests in threads of their own. Once it is left, whatever machine a request still brings is
     ended by that request's thread; those threads are put into ``late``, to be waited for before the
-    program ends. Where it is killed the machine's own timer ends it, for no job reaches it."""
+    program ends. Where it is killed the machine's own timer ends it, for no job reaches it.
+    ``ended`` is told of each that was ended so."""
 
-    def __init__(self, cloud: Cloud, ask: AskFor, late: list[threading.Thread]) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        ask: AskFor,
+        late: list[threading.Thread],
+        ended: Callable[[Machine], None],
+    ) -> None:
         self._cloud = cloud
+        self._ended = ended
         self._ask = ask
         self._late_threads = late
         self._answers: queue.SimpleQueue[tuple[Asked, LaunchAnswer | BaseException]] = (
@@ -96,6 +104,7 @@ class Asking:
             # Where this fails its own timer ends it.
             with contextlib.suppress(DstackError):
                 self._cloud.terminate(answer.machine.region, [answer.machine.id])
+            self._ended(answer.machine)
 
     def __enter__(self) -> None:
         return None

@@ -8,16 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from dstack_cloud import transfer
 from dstack_cloud.clouds.base import Machine
-from dstack_cloud.cost import Cost, Interval, Rates, cost_of, total
+from dstack_cloud.cost import NOTHING, Cost, Interval, Rates, cost_of, total
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.rates import rates
 from dstack_cloud.state.history import AttemptRecord, attempts_of
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.storage.base import Store
 from dstack_cloud.units import parse_time, utc_now
-
-_NOTHING = Cost(*[Decimal(0)] * 5)
 
 Moves = Callable[[Machine, datetime, datetime], Sequence[tuple[datetime, Decimal]]]
 """The spot prices in force for a machine between two moments, oldest first; none if not known."""
@@ -29,7 +28,8 @@ class AttemptBill:
 
     ``machine`` and ``started_at`` are None where no machine was had: that costs nothing.
     ``ended_at`` is None while it lasts; ``reason`` says how it ended. ``regions`` and ``planned``
-    (machine types) are what was asked for.
+    (machine types) are what was asked for. ``late`` is how many machines came when this one was
+    there already, and were ended at once: they are in ``cost``.
     """
 
     number: int
@@ -41,6 +41,7 @@ class AttemptBill:
     cost: Cost
     regions: tuple[str, ...] = ()
     planned: tuple[str, ...] = ()
+    late: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,41 @@ def machine_rates(machine: Machine) -> Rates:
     return rates(*where, machine.price, machine.disk, machine.public, machine.spot)
 
 
+def moved(machine: Machine, said: Mapping[str, Any]) -> Decimal | None:
+    """USD for what the product has moved out of regions for a machine, by its agent's word.
+
+    ``said`` is ``end.json``, or else ``status.json``: bytes to and from the store, and of the log,
+    which is taken to have been followed once. None where a price is not known; an agent that never
+    said anything has moved nothing.
+    """
+    traffic = said.get("traffic") or {}
+    here = transfer.Place(machine.cloud, machine.region)
+    store = transfer.Place(machine.cloud, str(traffic.get("region") or machine.region))
+    parts = (
+        transfer.cost(int(traffic.get("sent") or 0), transfer.price(here, store)),
+        transfer.cost(int(traffic.get("received") or 0), transfer.price(store, here)),
+        transfer.cost(int(said.get("log_bytes") or 0), transfer.price(here, None)),
+    )
+    return None if None in parts else sum(filter(None, parts), Decimal(0))
+
+
 def attempt_cost(
-    machine: Machine, end: Mapping[str, Any], moves: Sequence[tuple[datetime, Decimal]] = ()
+    machine: Machine,
+    ended: datetime | None,
+    said: Mapping[str, Any],
+    moves: Sequence[tuple[datetime, Decimal]] = (),
 ) -> Cost:
-    """The bill of a machine from its launch to its recorded end, or to now."""
+    """The bill of a machine from its launch to its end, or to now; ``said`` as in `moved`."""
     if machine.launched_at is None:
         return Cost(None, None)
-    ended = parse_time(str(end["ended_at"])) if end.get("ended_at") else utc_now()
     interval = Interval(
         machine.cloud,
         machine.launched_at,
-        max(ended, machine.launched_at),
+        max(ended or utc_now(), machine.launched_at),
         machine_rates(machine),
         machine.on_demand,
         tuple(moves),
+        moved(machine, said),
     )
     return cost_of([interval])
 
@@ -98,16 +120,18 @@ def run_cost(store: Store, run: str) -> Cost:
 
 
 def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
-    end = record.end or {}
-    ended = parse_time(str(end["ended_at"])) if end.get("ended_at") else None
-    machine, started, cost = None, None, _NOTHING
+    end, status = record.end or {}, record.status or {}
+    ended = ended_at(end)
+    machine, started = None, None
+    costs = [_late(one) for one in record.late]
     if record.machine is not None:
         machine, _ = machine_from_json(record.machine)
         started = machine.launched_at
-        prices: Sequence[tuple[datetime, Decimal]] = ()
+        said = end if "traffic" in end else status
+        prices: Sequence[tuple[datetime, Decimal]] = _told_prices(machine, said)
         if moves is not None and machine.spot and started is not None:
-            prices = moves(machine, started, ended or utc_now())
-        cost = attempt_cost(machine, end, prices)
+            prices = moves(machine, started, ended or utc_now()) or prices
+        costs.append(attempt_cost(machine, ended, said, prices))
     return AttemptBill(
         number=record.number,
         asked_at=parse_time(str(record.intent["at"])),
@@ -115,7 +139,27 @@ def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
         started_at=started,
         ended_at=ended,
         reason=str(end["reason"]) if end else None,
-        cost=cost,
+        cost=total(costs) if costs else NOTHING,
         regions=tuple(record.intent.get("regions") or ()),
         planned=tuple(record.intent.get("machines") or ()),
+        late=len(record.late),
     )
+
+
+def ended_at(end: Mapping[str, Any]) -> datetime | None:
+    """When the machine of an ended attempt went off the bill: before its end was told, where
+    nobody was there to see it; None for one that has not ended."""
+    told = end.get("machine_ended_at") or end.get("ended_at")
+    return parse_time(str(told)) if told else None
+
+
+def _late(document: Mapping[str, Any]) -> Cost:
+    machine, _ = machine_from_json(document)
+    return attempt_cost(machine, machine.ended_at, {})
+
+
+def _told_prices(machine: Machine, said: Mapping[str, Any]) -> list[tuple[datetime, Decimal]]:
+    """The spot prices that the agent has read meanwhile."""
+    if not machine.spot:
+        return []
+    return [(parse_time(str(at)), Decimal(price)) for at, price in said.get("prices") or ()]

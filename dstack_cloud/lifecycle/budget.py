@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from dstack_cloud import transfer
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.cost import remaining
 from dstack_cloud.errors import CostLimitError
@@ -51,3 +52,14 @@ def hourly_price(machine: Machine) -> Decimal | None:
             machine.cloud, machine.region, machine.on_demand, machine.disk, machine.public
         )
     return found.total
+
+
+def transfer_prices(machine: Machine, store_region: str | None) -> dict[str, str]:
+    """USD a GiB that the machine sends to the store, gets from it, or tells as its log.
+
+    What is not known counts as the dearest way out of that cloud: a budget must not be overrun.
+    """
+    here = transfer.Place(machine.cloud, machine.region)
+    store = transfer.Place(machine.cloud, store_region or machine.region)
+    ways = {"sent": (here, store), "received": (store, here), "log": (here, None)}
+    return {name: f"{transfer.at_most(*way):f}" for name, way in ways.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from dstack_cloud import errors
@@ -39,11 +40,13 @@ def record_end(
     *,
     retry: bool = False,
     latest: bool = True,
+    machine_ended_at: datetime | None = None,
 ) -> bool:
     """Write the end of an attempt whose agent cannot; False when it had one already.
 
     ``retry`` says that another attempt follows: the run is then recovering, not over. The index
-    is left alone for an attempt that is not the ``latest``.
+    is left alone for an attempt that is not the ``latest``. ``machine_ended_at``: its machine went
+    off the bill before now.
     """
     end: dict[str, Any] = {
         "state": str(state),
@@ -59,6 +62,8 @@ def record_end(
         "artifacts": [],
         "retry": retry,
     }
+    if machine_ended_at is not None:
+        end["machine_ended_at"] = format_time(machine_ended_at)
     written = attempts.record_end(store, run, attempt, end)
     if written and latest:
         settle(store, run, RunState.RECOVERING if retry else state)

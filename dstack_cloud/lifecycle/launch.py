@@ -23,6 +23,7 @@ from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.capacity import Patience, next_step
 from dstack_cloud.lifecycle.claim import Claim
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.seek import Decide, seek
@@ -84,6 +85,7 @@ def launch(
     except DstackError as error:
         if machine is not None:
             tools.cloud.terminate(machine.region, [machine.id])
+            note_late(tools.store, record.run, attempt, machine)
         claim.close()
         if claim.gone():
             tools.report.warn("launching", f"another client has taken over attempt {attempt}")
@@ -110,6 +112,8 @@ def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> 
         ours = [each for each in tools.cloud.machines(region, run) if each.attempt == attempt]
         if ours:
             tools.cloud.terminate(region, [each.id for each in ours])
+            for each in ours:
+                note_late(tools.store, run, attempt, each)
     later = attempt > 1
     cancelled = DetachedError("cancelled before the job started")
     state = RunState.LOST if later else RunState.STOPPED

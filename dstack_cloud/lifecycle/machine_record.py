@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.units import format_time, parse_time
 
 _MONEY = ("price", "on_demand")
+_MOMENTS = ("launched_at", "ended_at")
 
 
 def machine_as_json(machine: Machine, host_key: str) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def machine_as_json(machine: Machine, host_key: str) -> dict[str, Any]:
         **{key: _text(getattr(machine, key)) for key in _MONEY},
         "state": str(machine.state),
         "tags": dict(machine.tags),
-        "launched_at": format_time(machine.launched_at) if machine.launched_at else None,
+        **{key: _moment(getattr(machine, key)) for key in _MOMENTS},
         "host_key": host_key,
     }
 
@@ -29,16 +31,21 @@ def machine_from_json(data: Mapping[str, Any]) -> tuple[Machine, str]:
     """The machine and its public host key, as `machine_as_json` wrote them."""
     fields = {key: value for key, value in data.items() if key != "host_key"}
     machine = Machine(**{**fields, "state": MachineState(fields["state"])})
-    launched = data.get("launched_at")
+    moments = {key: data.get(key) for key in _MOMENTS}
     return (
         replace(
             machine,
-            launched_at=parse_time(launched) if launched else None,
+            launched_at=parse_time(moments["launched_at"]) if moments["launched_at"] else None,
+            ended_at=parse_time(moments["ended_at"]) if moments["ended_at"] else None,
             price=_money(data["price"]),
             on_demand=_money(data["on_demand"]),
         ),
         str(data["host_key"]),
     )
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else format_time(value)
 
 
 def _text(value: Decimal | None) -> str | None:

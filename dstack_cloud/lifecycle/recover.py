@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine, MachineState
+from dstack_cloud.config import Timers
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.machine_record import machine_from_json
@@ -76,8 +77,46 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         )
         goes_on = goes_on or not latest
         lost = RunState.LOST
-        record_end(store, run, number, lost, "machine-lost", error, retry=goes_on, latest=latest)
+        went = off_the_bill(
+            facts.launched_at,
+            machine.ended_at if machine else None,
+            attempts.read_status(store, run, number) if recorded else None,
+            tools.timers,
+            now,
+        )
+        record_end(
+            store,
+            run,
+            number,
+            lost,
+            "machine-lost",
+            error,
+            retry=goes_on,
+            latest=latest,
+            machine_ended_at=went,
+        )
     return found
+
+
+def off_the_bill(
+    launched_at: datetime | None,
+    told: datetime | None,
+    status: Mapping[str, Any] | None,
+    timers: Timers,
+    now: datetime,
+) -> datetime | None:
+    """When a machine that ended without a word went off the bill; None without a machine. Pure.
+
+    As the cloud tells it, else an estimate that is rather late: the agent's last word and the time
+    in which another one was due, or the launch and the time in which a job was.
+    """
+    if launched_at is None:
+        return None
+    if told is None and status is not None:
+        told = parse_time(str(status["updated_at"])) + timedelta(seconds=timers.heartbeat)
+    elif told is None:
+        told = launched_at + timedelta(seconds=timers.no_job)
+    return min(max(told, launched_at), now)
 
 
 def _patience(intent: Mapping[str, Any] | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Machine
 from dstack_cloud.errors import (
@@ -26,6 +27,7 @@ from dstack_cloud.lifecycle.capacity import (
     next_step,
     refusals_of,
 )
+from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.memory import ranked_last, shortages_in
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ranking import banded
@@ -65,7 +67,8 @@ def seek(
     ranked = ranked_last([*cut, *(offer for offer in offers if not offer.spot)], known)
     failures: list[LaunchFailure] = []
     refusals: list[Refusal] = []
-    asking = Asking(tools.cloud, ask, tools.late)
+    ended = partial(note_late, tools.store, run, attempt)
+    asking = Asking(tools.cloud, ask, tools.late, ended)
     with asking:
         while True:
             waited = clock() - begun

@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import InputError, InternalError
-from dstack_cloud.lifecycle.budget import budget_left, hourly_price
+from dstack_cloud.lifecycle.budget import budget_left, hourly_price, transfer_prices
 from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.private import Private
@@ -108,6 +108,7 @@ def job(
         max_duration=record.max_duration,
         max_cost=None if left is None else str(left),
         price=None if price is None else f"{price:f}",
+        transfer=transfer_prices(machine, tools.store_region),
         grace=record.grace,
         timers=Timers(heartbeat=tools.timers.heartbeat, pull_stall=tools.timers.pull_stall),
         endpoints=tools.endpoints,

@@ -76,7 +76,8 @@ class Retry:
 class Job:
     """Everything the agent needs. ``argv`` is `dstack_cloud.ssh.docker.run_argv`'s; ``grace`` and
     ``max_duration`` are seconds; ``max_cost`` is USD that this attempt may cost, ``price`` USD an
-    hour of the machine with its disk and address, both as decimal texts; ``clients`` are public
+    hour of the machine with its disk and address, both as decimal texts; ``transfer`` USD a GiB
+    that is ``sent`` to the store, ``received`` from it, or told as ``log``; ``clients`` are public
     keys in OpenSSH form; ``machine_record`` is written to ``machine.json`` again once the host key
     has been replaced.
 
@@ -106,6 +107,7 @@ class Job:
     max_duration: int | None = None
     max_cost: str | None = None
     price: str | None = None
+    transfer: Mapping[str, str] = field(default_factory=dict)
     grace: int = 30
     timers: Timers = field(default_factory=Timers)
     endpoints: Mapping[str, str | None] = field(default_factory=dict)
@@ -148,6 +150,7 @@ class Job:
             "max_duration": self.max_duration,
             "max_cost": self.max_cost,
             "price": self.price,
+            "transfer": dict(self.transfer),
             "grace": self.grace,
             "timers": {"heartbeat": self.timers.heartbeat, "pull_stall": self.timers.pull_stall},
             "clients": list(self.clients),

@@ -41,6 +41,13 @@ def record_machine(store: Store, run: str, number: int, machine: Mapping[str, An
     store.put(keys.machine(run, number), documents.encode(machine))
 
 
+def record_late(store: Store, run: str, number: int, machine: Mapping[str, Any]) -> None:
+    """A machine of the attempt that nobody used, with its ``ended_at``: it is on the bill."""
+    key = keys.late(run, number)
+    known = documents.read(store, key) or {"machines": []}
+    store.put(key, documents.encode({"machines": [*known["machines"], machine]}))
+
+
 def read_intent(store: Store, run: str, number: int) -> Document | None:
     """None when nobody has claimed the attempt."""
     return documents.read(store, keys.intent(run, number))

@@ -9,6 +9,7 @@ runs/<run>/attempts/<n>/machine.json         the machine and its public host key
 runs/<run>/attempts/<n>/status.json          the agent's last word while it works
 runs/<run>/attempts/<n>/move.json            the request to go on elsewhere, by who follows
 runs/<run>/attempts/<n>/end.json             create-only: how the attempt ended
+runs/<run>/attempts/<n>/late.json            machines that came when another one was there already
 runs/<run>/attempts/<n>/log/<first byte, 20 digits>
 index/<state>/<run>                          empty; the state is in the name
 index/deleted/<run>                          empty; its name is not given again
@@ -72,6 +73,10 @@ def move(name: str, number: int) -> str:
 
 def end(name: str, number: int) -> str:
     return f"{attempt(name, number)}end.json"
+
+
+def late(name: str, number: int) -> str:
+    return f"{attempt(name, number)}late.json"
 
 
 def log(name: str, number: int) -> str:

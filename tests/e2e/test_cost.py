@@ -15,6 +15,10 @@ import pytest
 from support.emulated import Emulator, Project
 
 NOW = datetime.now(UTC)
+MOVED = {
+    "traffic": {"sent": 10 << 30, "received": 0, "region": "us-west-2"},
+    "log_bytes": 2 << 30,
+}
 SEED = """
 import json, sys
 from dstack_cloud import config, wiring
@@ -43,7 +47,7 @@ def seeded(stub: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Project:
             "workflow": "train",
             "state": "done",
             "attempts": [
-                _attempt(hours_ago=5, hours=1, reason="interrupted", price="0.2"),
+                _attempt(hours_ago=5, hours=1, reason="interrupted", price="0.2", moved=MOVED),
                 (_intent(3.9), None, _end(3.8, "launch")),
                 _attempt(hours_ago=3, hours=2, reason="exited", price="1", spot=False),
             ],
@@ -76,7 +80,12 @@ def _end(hours_ago: float, reason: str) -> dict[str, Any]:
 
 
 def _attempt(
-    hours_ago: float, hours: float | None, reason: str | None, price: str | None, spot: bool = True
+    hours_ago: float,
+    hours: float | None,
+    reason: str | None,
+    price: str | None,
+    spot: bool = True,
+    moved: dict[str, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
     machine = {
         "cloud": "aws",
@@ -94,6 +103,8 @@ def _attempt(
         "host_key": "",
     }
     end = None if hours is None or reason is None else _end(hours_ago - hours, reason)
+    if end is not None and moved is not None:
+        end.update(moved)
     return _intent(hours_ago), machine, end
 
 
@@ -101,12 +112,18 @@ def test_by_attempt_and_in_total(seeded: Project) -> None:
     (run,) = seeded.json("cost", "train-1")["runs"]
     first, none, last = run["attempts"]
     # A disk of 90 GB costs 0.01 $/h, an address 0.005.
-    assert first["parts"] == {"machine": "0.2000", "disk": "0.0100", "address": "0.0050"}
-    assert (first["cost"], first["on_demand_cost"]) == ("0.2150", "1.0150")
+    # It sent 10 GiB to a store in another region, and told 2 GiB of log: 0.2 and 0.18.
+    assert first["parts"] == {
+        "machine": "0.2000",
+        "disk": "0.0100",
+        "address": "0.0050",
+        "transfer": "0.3800",
+    }
+    assert (first["cost"], first["on_demand_cost"]) == ("0.5950", "1.3950")
     assert (none["machine"], none["cost"]) == (None, "0")
     assert (last["spot"], last["cost"], last["on_demand_cost"]) == (False, "2.0300", "2.0300")
-    assert (run["cost"], run["on_demand_cost"]) == ("2.2450", "3.0450")
-    assert Decimal(run["saving"]) == pytest.approx(Decimal("0.2627"), abs=Decimal("0.0001"))
+    assert (run["cost"], run["on_demand_cost"]) == ("2.6250", "3.4250")
+    assert Decimal(run["saving"]) == pytest.approx(Decimal("0.2336"), abs=Decimal("0.0001"))
 
 
 def test_a_run_that_goes_on_costs_more_by_the_hour(seeded: Project) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import yaml
 from support import warm
 from support.emulated import wait_until
 from support.lane import STORE, USER, Lane, lanes
+
+from dstack_cloud.units import parse_time
 
 _CLIENTS: list[ForkServerProcess] = []
 NEAR, FAR = "us-east-1", "us-west-2"
@@ -93,6 +97,15 @@ def test_the_late_machine_is_ended_at_once(lane: Lane, tmp_path: Path) -> None:
     assert lane.machines_left(20) == []
     (row,) = [row for row in lane.ask(environ, "ps", "--all")["runs"] if row["run"] == "late-1"]
     assert (row["state"], row["attempt"]) == ("done", 1)
+    # Its minute, the least that is billed, is on the run's bill.
+    late = json.loads(lane.read("runs/late-1/attempts/1/late.json"))["machines"]
+    assert [one["id"] for one in late] == [found[NEAR]["id"]]
+    (bill,) = lane.ask(environ, "cost", "late-1")["runs"]
+    assert bill["attempts"][0]["late_machines"] == 1
+    used = (parse_time(bill["attempts"][0]["ended_at"]) - started(bill)).total_seconds()
+    mine = Decimal(late[0]["price"]) * 60 / 3600
+    other = Decimal(recorded["price"]) * Decimal(max(used, 60)) / 3600
+    assert abs(Decimal(bill["parts"]["machine"]) - mine - other) < Decimal("0.0003")
 
 
 def test_a_client_that_detaches_waits_for_the_late_machine(lane: Lane, tmp_path: Path) -> None:
@@ -121,6 +134,10 @@ def test_both_end_by_themselves_when_the_client_is_killed(lane: Lane, tmp_path: 
     assert lane.machines_left(30) == []
     rows = lane.ask(environ, "ps", "--all")["runs"]
     assert [row["state"] for row in rows if row["run"] == "killed-1"] == ["lost"]
+
+
+def started(bill: dict[str, Any]) -> datetime:
+    return parse_time(bill["attempts"][0]["started_at"])
 
 
 def _asked(lane: Lane, since: int) -> list[str]:

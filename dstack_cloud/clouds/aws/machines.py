@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
@@ -19,6 +20,7 @@ _STATES = {
     "shutting-down": MachineState.ENDING,
     "terminated": MachineState.GONE,
 }
+_ENDED = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 _ALIVE = [name for name, state in _STATES.items() if state is not MachineState.GONE]
 _NOT_FOUND = {"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"}
 _DENIED = {"UnauthorizedOperation", "AccessDenied"}
@@ -59,8 +61,21 @@ def as_machine(instance: dict[str, Any], region: str, reach: Reach) -> Machine:
         run=tags.get(RUN),
         attempt=attempt_in(tags),
         launched_at=launched.astimezone(UTC) if launched else None,
+        ended_at=_ended_at(instance),
         tags=tags,
     )
+
+
+def _ended_at(instance: dict[str, Any]) -> datetime | None:
+    """When a terminated instance ended, where EC2 says so: it stays listed for about an hour.
+
+    ``User initiated (2026-01-31 09:05:00 GMT)``
+    (docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html, StateTransitionReason).
+    """
+    found = _ENDED.search(instance.get("StateTransitionReason") or "")
+    if found is None or instance["State"]["Name"] != "terminated":
+        return None
+    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
 
 
 def describe(ec2: Any, region: str, machine_id: str, reach: Reach) -> Machine | None:

@@ -75,7 +75,7 @@ def as_machine(instance: Mapping[str, Any], reach: Reach) -> Machine:
     tags = tags_of(instance)
     zone = last(instance["zone"])
     address, jump_host = reach.of(instance)
-    created = instance.get("creationTimestamp")
+    created, stopped = instance.get("creationTimestamp"), instance.get("lastStopTimestamp")
     boot: Mapping[str, Any] = next(
         (disk for disk in instance.get("disks", ()) if disk.get("boot")), {}
     )
@@ -92,6 +92,11 @@ def as_machine(instance: Mapping[str, Any], reach: Reach) -> Machine:
         run=tags.get(RUN),
         attempt=attempt_in(tags),
         launched_at=datetime.fromisoformat(created).astimezone(UTC) if created else None,
+        ended_at=(
+            datetime.fromisoformat(stopped).astimezone(UTC)
+            if stopped and instance.get("status") == "TERMINATED"
+            else None
+        ),
         disk=int(boot["diskSizeGb"]) * GIB if boot.get("diskSizeGb") else None,
         public=any(one.get("accessConfigs") for one in instance.get("networkInterfaces", ())),
         tags=tags,

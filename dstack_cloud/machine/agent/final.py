@@ -119,6 +119,7 @@ class Final:
             for item, found in items.items()
             if item.name in result.stored
         )
+        self._sync.count(found.size for item, found in items.items() if item.name in result.stored)
         if result.stopped and not self._stop():
             result = result._replace(error=_SILENT)
         self._error = _TOO_LATE if result.error is None and result.stopped else result.error

@@ -64,6 +64,8 @@ def finish(
         ended_at=now(),
         log_bytes=_size(paths.log),
         artifacts=artifacts,
+        traffic=status.get("traffic"),
+        prices=status.get("prices"),
         hours_left=status.get("hours_left"),
         hours_left_at=status.get("hours_left_at"),
     )

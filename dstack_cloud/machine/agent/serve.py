@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from . import disk, machine
@@ -88,7 +89,7 @@ class Attempt:
         self.control = Control(acted.get("cause"))
         self.store = open_store(job)
         self.engine = Engine()
-        self.status = Status(paths)
+        self.status = Status(paths, job["store"].get("region"))
         self.shipper = Shipper(self.store, job, paths, self.status)
         self.sync = Sync(self.store, job, paths, self.control, self.status)
         self.recorder = Recorder(self.engine, job["container"]["name"], paths, self.control)
@@ -113,14 +114,10 @@ class Attempt:
         watch = Watch(self.store, self.job, self.paths, self.control)
         self._start("watch", lambda: watch.run(over))
         self._start("ship", lambda: self.shipper.run(over))
-        if self.job["max_cost"] is not None:
-            budget = Budget(
-                self.job,
-                self.cloud,
-                read_json(self.paths.started_at),
-                lambda: self.control.request("max_cost"),
-            )
-            self._start("budget", lambda: budget.run(over))
+        reached = partial(self.control.request, "max_cost")
+        began = read_json(self.paths.started_at)
+        budget = Budget(self.job, self.cloud, self.status, began, reached)
+        self._start("budget", lambda: budget.run(over))
         Watcher(self.cloud.looks(), self._on_notice).start(self._start, over)
         result = read_json(self.paths.result)
         if result is None:
@@ -267,12 +264,14 @@ class Attempt:
 
         def report(size: int) -> None:
             self.status.phase("dependencies", bytes=size)
+            self.status.count(received=size)
 
         bring(self.store, self.job, self.paths, self.control, report)
 
     def _restore(self) -> None:
         def report(size: int) -> None:
             self.status.phase("restoring", bytes=size)
+            self.status.count(received=size)
 
         if self.job["restore"]:
             self.status.phase("restoring")

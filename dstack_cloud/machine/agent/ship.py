@@ -50,6 +50,7 @@ class Shipper:
                     return
                 self._store.put(f"{self._prefix}log/{self._shipped:020d}", data)
                 self._shipped += len(data)
+                self._status.count(sent=len(data))
 
     def _found(self) -> int:
         segments = self._store.list(self._prefix + "log/")

@@ -15,8 +15,9 @@ from .times import now
 class Status:
     """Thread-safe; every change is on the disk when the call returns."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, region: str | None = None) -> None:
         self._paths = paths
+        self._region = region
         self._lock = threading.Lock()
         self._errors: dict[str, str | None] = {}
         self._fields: dict[str, Any] = {
@@ -31,6 +32,8 @@ class Status:
             "notice": None,
             "hours_left": None,
             "hours_left_at": None,
+            "traffic": {"sent": 0, "received": 0},
+            "prices": [],
         }
         # A restarted agent goes on with what its predecessor knew.
         self._fields.update(read_json(paths.status) or {})
@@ -60,6 +63,16 @@ class Status:
             if before != (known["error"], known["warning"]):
                 self.moved.set()
             self._save()
+
+    def count(self, sent: int = 0, received: int = 0) -> None:
+        """Bytes that went to the store, or came from it."""
+        with self._lock:
+            known = self._fields["traffic"]
+            self._fields["traffic"] = {
+                "sent": known["sent"] + sent,
+                "received": known["received"] + received,
+                "region": self._region,
+            }
 
     def get(self, name: str) -> Any:
         return self._fields[name]

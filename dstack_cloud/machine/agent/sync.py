@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .artifacts import Place, files, place, wanted
@@ -198,6 +198,7 @@ class Sync:
             else:
                 self.pending.later(each.path)
         self.stored.put(arrived)
+        self.count(copy.size for _, copy in arrived)
         self._errors[threading.current_thread().name] = result.error
 
     def _may_write(self) -> str | None:
@@ -214,6 +215,10 @@ class Sync:
         if self._control.without_grace:
             raise Interrupted
         return None
+
+    def count(self, sizes: Iterable[int]) -> None:
+        """Bytes that arrived in the store."""
+        self._status.count(sent=sum(sizes))
 
     def may_delete(self) -> bool:
         """Whether this attempt knows that it began with all that the store has."""

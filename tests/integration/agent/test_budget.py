@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dstack_cloud.machine.agent.budget import age_at_start, spent
+from dstack_cloud.machine.agent.budget import age_at_start, moved, spent
 from dstack_cloud.machine.agent.ec2 import spot_prices
 from dstack_cloud.machine.job import ArtifactSpec
 from dstack_cloud.units import format_time, parse_time, utc_now
@@ -139,6 +140,31 @@ def test_prices_are_read_in_order(
         (1767225600.0, Decimal("0.1000")),
         (1767229200.0, Decimal("0.2")),
     ]
+
+
+def test_what_is_moved_counts(host: Host) -> None:
+    """By time alone the budget would last for a day: 4 MB of log at a thousand dollars a GiB do
+    not."""
+    host.start(
+        'python3 -c \'import time; print("x" * 99 + "\\n", flush=True);'
+        ' print(("x" * 99 + "\\n") * 40000, flush=True); time.sleep(600)\'',
+        grace=1,
+        price="0.01",
+        max_cost="2",
+        transfer={"sent": "1000", "received": "0", "log": "1000"},
+    )
+    end = host.end()
+    assert end.reason == "max_cost"
+    told = json.loads(host.read("runs/train-7/attempts/1/end.json"))
+    assert told["traffic"]["sent"] >= told["log_bytes"] >= 4000000
+
+
+def test_what_moving_costs() -> None:
+    gib = 1 << 30
+    prices = {"sent": "0.02", "received": "0.1", "log": "0.09"}
+    found = moved(prices, {"sent": 3 * gib, "received": gib, "region": "x"}, 2 * gib)
+    assert found == Decimal("0.34")
+    assert moved({}, {}, gib) == 0
 
 
 def test_what_was_spent() -> None:

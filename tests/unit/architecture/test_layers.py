@@ -17,7 +17,7 @@ LAYERS = [
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
     ["clouds.base", "storage.base", "catalog", "config", "config_save", "secret_manager"],
-    ["resources", "spec", "deadline"],
+    ["resources", "spec", "deadline", "transfer"],
     ["google_rest"],
     ["units", "nearest", "google_sign_in", "yaml_lines", "ahead", "apart", "availability"],
     ["errors"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -99,3 +100,10 @@ def test_its_state(status: str, state: MachineState) -> None:
 def test_ids_of_other_clouds_are_none() -> None:
     assert split_id("i-0123456789abcdef0") is None
     assert split_id("us-central1-a/name") == ("us-central1-a", "name")
+
+
+def test_when_a_stopped_machine_went_off_the_bill() -> None:
+    stopped = {**INSTANCE, "lastStopTimestamp": "2026-01-31T01:05:00.000-08:00"}
+    assert as_machine(stopped, Reach()).ended_at is None
+    found = as_machine({**stopped, "status": "TERMINATED"}, Reach()).ended_at
+    assert found == datetime(2026, 1, 31, 9, 5, tzinfo=UTC)

@@ -30,7 +30,7 @@ from dstack_cloud.lifecycle.capacity import Patience
 from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.seek import seek
 from dstack_cloud.resources import Offer, ZonePrice
-from dstack_cloud.state import attempts, shortages
+from dstack_cloud.state import attempts, documents, keys, shortages
 from dstack_cloud.storage.open import open_store
 
 
@@ -190,6 +190,11 @@ def look(
     return seek(tools, "train-1", 1, offers, Patience(overlap=overlap), cloud.ask), tools.late
 
 
+def attempts_late(store: Any) -> list[dict[str, Any]]:
+    document = documents.read(store, keys.late("train-1", 1))
+    return [] if document is None else list(document["machines"])
+
+
 def test_the_first_machine_wins_and_a_late_one_is_ended(store):
     cloud = Regions(r1=machine("r1"), r2=machine("r2"))
     cloud.may["r2"].set()
@@ -199,6 +204,8 @@ def test_the_first_machine_wins_and_a_late_one_is_ended(store):
     (thread,) = late
     thread.join(30)
     assert cloud.ended == ["r1 i-r1"]
+    (late,) = attempts_late(store)
+    assert (late["id"], late["ended_at"] is not None) == ("i-r1", True)
 
 
 def test_a_region_that_answers_soon_is_asked_alone(store):
