@@ -123,7 +123,10 @@ def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
     end, status = record.end or {}, record.status or {}
     ended = ended_at(end)
     machine, started = None, None
-    costs = [_late(one) for one in record.late]
+    # One that was used after all is on record twice.
+    used = (record.machine or {}).get("id")
+    late = [one for one in record.late if one["id"] != used]
+    costs = [_late(one) for one in late]
     if record.machine is not None:
         machine, _ = machine_from_json(record.machine)
         started = machine.launched_at
@@ -142,7 +145,7 @@ def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
         cost=total(costs) if costs else NOTHING,
         regions=tuple(record.intent.get("regions") or ()),
         planned=tuple(record.intent.get("machines") or ()),
-        late=len(record.late),
+        late=len(late),
     )
 
 
