@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from dstack_cloud.errors import InputError
 
 WORKING_DIR = "/workflow"
+RUNS_DIR = "/runs"
+"""Where the container finds the runs that it is shown: see `ContainerSpec.shown_runs`."""
 TOKEN = "DSTACK_TOKEN"
 """The container's variable with the token that its pages ask for: see `ContainerSpec.pages`."""
 
@@ -70,6 +72,9 @@ class ContainerSpec:
     each attempt and that the container finds in the variable `TOKEN`.
     ``secret_environment`` are values with ``${{ secrets.NAME }}`` in them, to be filled in when
     the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`).
+    ``shown_runs`` are names of runs, or of workflows (their latest run): what these have in the
+    store is in `RUNS_DIR`, a folder for each, read-only, and renewed as more arrives;
+    ``shown_files`` are patterns of file names to which that is limited.
     """
 
     image: str
@@ -81,6 +86,8 @@ class ContainerSpec:
     shm_size: int | None = None
     ports: tuple[int, ...] = ()
     pages: Mapping[int, str] = field(default_factory=dict)
+    shown_runs: tuple[str, ...] = ()
+    shown_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

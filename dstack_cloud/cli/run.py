@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,7 +91,6 @@ def run(
 
     workflows = load_workflows(Path.cwd())
     chosen = workflows.get(workflow)
-    chosen.require_runnable()
     deps: Mapping[str, tuple[Dependency, ...]] = {}
     if chosen.dependencies:
         from dstack_cloud.cli.dependencies import found_on
@@ -113,6 +113,13 @@ def run(
     )
     # Whatever the file gets wrong must show before anything is asked of a cloud.
     spec = chosen.container("name", args or (), os.environ, config.image_on(clouds[0]))
+    shown: Mapping[str, Sequence[str]] = {}
+    if spec.shown_runs:
+        from dstack_cloud.cli import shown_runs
+
+        shown = shown_runs.found_on(config, clouds, chosen, spec.shown_runs)
+        clouds = list(shown)
+        request = replace(request, clouds=tuple(clouds))
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     for warning in spec.warnings:
         report.warn("workflow", warning)
@@ -150,7 +157,7 @@ def run(
     def carry_out(tools: Tools, limits: Limits) -> Outcome:
         stored = code() if code else store_code(tools.store, workflows.root)
         return _carry_out(
-            config, tools, stored, chosen, request, plan, args or [], limits, detach, deps
+            config, tools, stored, chosen, request, plan, args or [], limits, detach, deps, shown
         )
 
     return conclude(_on_the_first_that_can(list(tools.values()), limits, carry_out), as_json)
@@ -209,6 +216,7 @@ def _carry_out(
     limits: Limits,
     detach: bool,
     deps: Mapping[str, Sequence[Dependency]],
+    shown: Mapping[str, Sequence[str]],
 ) -> Outcome:
     from dstack_cloud.cli.planning import Planner
     from dstack_cloud.lifecycle import driver
@@ -221,8 +229,9 @@ def _carry_out(
     submission = Submission(
         workflow=workflow.name,
         provider=workflow.common.provider,
-        container=lambda name: workflow.container(
-            name, args, os.environ, config.image_on(tools.cloud.name)
+        container=lambda name: replace(
+            workflow.container(name, args, os.environ, config.image_on(tools.cloud.name)),
+            shown_runs=tuple(shown.get(tools.cloud.name, ())),
         ),
         request=request,
         artifacts=workflow.artifacts,

@@ -17,7 +17,7 @@ from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.machine.bundle import agent_bundle
 from dstack_cloud.machine.job import ArtifactSpec, DependencySpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
-from dstack_cloud.spec import TOKEN
+from dstack_cloud.spec import RUNS_DIR, TOKEN
 from dstack_cloud.ssh.base import AgentHome, Session
 from dstack_cloud.ssh.docker import PROGRESS_FILE, run_argv
 from dstack_cloud.units import parse_time, utc_now
@@ -96,12 +96,14 @@ def job(
             },
             secrets=tuple(secrets),
             stop_timeout=record.grace,
-            read_only=_brought(record),
+            read_only=_read_only(record),
             same_ports=home.own_machine,
         ),
         code=record.code,
         artifacts=[ArtifactSpec(**artifact) for artifact in record.artifacts],
         deps=[DependencySpec(**one) for one in record.deps],
+        shown_runs=record.container.shown_runs,
+        shown_files=record.container.shown_files,
         working_dir=record.container.working_dir,
         secrets=secrets,
         masks=private.masks,
@@ -130,9 +132,10 @@ def container_name(home: AgentHome, run: str, attempt: int, machine: Machine) ->
     return f"dstack-{run}-{attempt}" if home.own_machine else f"dstack-{machine.id}"
 
 
-def _brought(record: RunRecord) -> dict[str, str]:
-    """Folder on the machine -> its place in the container, of what dependencies bring."""
-    return {
+def _read_only(record: RunRecord) -> dict[str, str]:
+    """Folder on the machine -> its place in the container, of what other runs have left."""
+    shown = {"{root}/shown": RUNS_DIR} if record.container.shown_runs else {}
+    return shown | {
         f"{{root}}/deps/{number}/{path}": posixpath.join(record.container.working_dir, path)
         for number, one in enumerate(record.deps)
         for path in one["paths"]

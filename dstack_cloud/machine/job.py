@@ -82,6 +82,8 @@ class Job:
     has been replaced.
 
     ``secrets`` are environment variables, ``masks`` the texts that are hidden in the log.
+    ``shown_runs`` are runs whose artifacts come to ``{root}/shown/<run>`` as they arrive in the
+    store, those whose names match one of ``shown_files``, if there are any.
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
     the end of the attempt before this one is on record. ``asks`` names the cloud that is asked for
     notices and prices, by default the machine's own; ``endpoints`` are overrides of its services'
@@ -101,6 +103,8 @@ class Job:
     code: str | None = None
     artifacts: Sequence[ArtifactSpec] = ()
     deps: Sequence[DependencySpec] = ()
+    shown_runs: Sequence[str] = ()
+    shown_files: Sequence[str] = ()
     working_dir: str = "/workflow"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     masks: Sequence[str] = field(default=(), repr=False)
@@ -144,6 +148,7 @@ class Job:
             "code": self.code,
             "artifacts": [{"path": a.path, "mount": a.mount} for a in self.artifacts],
             "deps": [{**vars(one), "paths": list(one.paths)} for one in self.deps],
+            "shown": {"runs": list(self.shown_runs), "files": list(self.shown_files)},
             "working_dir": self.working_dir,
             "secrets": dict(self.secrets),
             "masks": list(self.masks),

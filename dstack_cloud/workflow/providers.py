@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 MODULES = {
     name: f"dstack_cloud_providers.{name}"
-    for name in ("bash", "code", "docker", "lab", "notebook", "python", "torchrun")
+    for name in ("bash", "code", "docker", "lab", "notebook", "python", "tensorboard", "torchrun")
 }
-# Names that published workflow files use. A file may hold such a workflow; it cannot run yet.
-PLANNED = ("tensorboard",)
 FOLDER = ".dstack/providers"
 ENTRY_POINTS = "dstack_cloud.providers"
 
@@ -70,8 +68,8 @@ class Provider:
         return made
 
 
-def load_provider(name: str, root: Path) -> Provider | None:
-    """The provider called ``name`` in the repository at ``root``; None where it is a planned one.
+def load_provider(name: str, root: Path) -> Provider:
+    """The provider called ``name`` in the repository at ``root``.
 
     InputError for one that is not known, or that cannot be loaded.
     """
@@ -88,11 +86,9 @@ def load_provider(name: str, root: Path) -> Provider | None:
         except (Exception, SystemExit) as error:
             raise _failed(name, source, error) from error
         return _checked(Provider(name, module, source))
-    if name in PLANNED:
-        return None
     own = sorted(path.stem for path in (root / FOLDER).glob("*.py"))
     known = [*MODULES, *own, *sorted(installed)]
-    guess = did_you_mean(name, (*known, *PLANNED))
+    guess = did_you_mean(name, known)
     raise InputError(f"unknown provider '{name}'{guess}", f"providers: {', '.join(known)}")
 
 

@@ -59,6 +59,7 @@ def read_workflow(entry: Node, root: Path) -> Workflow:
     if problems:
         raise InvalidWorkflow(problems)
     assert isinstance(common, Common)
+    assert provider is not None
     return Workflow(common, provider, raw, used, entry, written)
 
 

@@ -24,7 +24,7 @@ from dstack_cloud.workflow import variables
 from dstack_cloud.workflow.image import problem_of
 from dstack_cloud.workflow.models import Common, Resources
 from dstack_cloud.workflow.problems import combined
-from dstack_cloud.workflow.providers import MODULES, Provider
+from dstack_cloud.workflow.providers import Provider
 from dstack_cloud.yaml_lines import Node
 
 DEFAULT_GRACE = 30
@@ -34,12 +34,12 @@ DEFAULT_GRACE = 30
 class Workflow:
     """A workflow of the file. Sizes are bytes, durations seconds, money USD.
 
-    ``provider`` is None where this version has no such provider. ``raw`` are the provider's own
-    keys as written; ``variables`` the names that ``${{ … }}`` uses anywhere in the workflow.
+    ``raw`` are the provider's own keys as written; ``variables`` the names that ``${{ … }}`` uses
+    anywhere in the workflow.
     """
 
     common: Common
-    provider: Provider | None
+    provider: Provider
     raw: Mapping[str, Any]
     variables: frozenset[str]
     node: Node
@@ -139,20 +139,6 @@ class Workflow:
                 return self._error(message, ("environment", *variable.path), hint=hint)
         return self._error(message, ("environment",), hint=hint)
 
-    def require_runnable(self) -> None:
-        """InputError with the reason why this version cannot run the workflow."""
-        self._require_provider()
-
-    def _require_provider(self) -> Provider:
-        if self.provider is None:
-            raise self._error(
-                f"workflow '{self.name}' needs the provider '{self.common.provider}', which this "
-                f"version does not have",
-                ("provider",),
-                hint=f"providers: {', '.join(MODULES)}",
-            )
-        return self.provider
-
     def container(
         self,
         run: str,
@@ -165,7 +151,6 @@ class Workflow:
         InputError, with the place in the file, for a variable that is not set, arguments that
         nothing uses, and what the provider finds wrong.
         """
-        provider = self._require_provider()
         common = self.common
         plain, secret = self._environment(run, args, environ or {})
         setup = [variables.expand(line, run, args) for line in common.before_run or ()]
@@ -180,7 +165,7 @@ class Workflow:
             default_image=default_image,
         )
         try:
-            spec = provider.container(_expanded(self.raw, run, args), context)
+            spec = self.provider.container(_expanded(self.raw, run, args), context)
         except PropertyError as error:
             raise self._error(error.message, (error.key,), hint=error.hint, key=True) from None
         except InputError as error:

@@ -43,6 +43,7 @@ class Paths:
         # A folder of its own: whoever follows wakes up at each write in the root.
         self.sync = os.path.join(root, "sync")
         self.deps = os.path.join(root, "deps")
+        self.shown = os.path.join(root, "shown")
         self.deps_came = os.path.join(root, "deps.json")
         # The container writes in it how much work is left.
         self.progress = os.path.join(root, "progress")

@@ -116,6 +116,19 @@ def down_argv(
     ]
 
 
+def refresh_argv(
+    job: Mapping[str, Any], base: str, source: str, patterns: Sequence[str]
+) -> list[str]:
+    """Bring what is newer, or of another size, than what is here: by one listing, without a look at
+    each object where the store's own times will do."""
+    names = tuple(part for pattern in patterns for part in ("--include", pattern))
+    return [
+        *("rclone", "copy", remote(job, source), base, "--update", "--use-server-modtime"),
+        *(*names, "--transfers", "4", "--buffer-size", "4M"),
+        *_TOLD,
+    ]
+
+
 def run(argv: Sequence[str], job: Mapping[str, Any], log: str, stop: Callable[[], bool]) -> Result:
     """Run it; ``stop`` is asked many times a second and ends it early."""
     stopped = False

@@ -40,6 +40,8 @@ from .ready import wait_until_ready
 from .recorder import Recorder, tail
 from .restore import Restore
 from .ship import Shipper
+from .shown import Shown
+from .shown import prepare as prepare_shown
 from .status import Status
 from .sync import Sync
 from .times import now, unix
@@ -195,6 +197,9 @@ class Attempt:
         announcement = self._start("announce", self._announce)
         if any(artifact.get("mount") for artifact in self.job["artifacts"]):
             self.sync.start(self._start)
+        if self.job["shown"]["runs"]:
+            shown = Shown(self.store, self.job, self.paths, self.control, self.status)
+            self._start("shown", shown.run)
         self.ending.wait(started)
         announcement.join(60.0)
         look_at_progress(self.paths, self._tell)
@@ -233,6 +238,7 @@ class Attempt:
             code()
             self._bring_dependencies()
             self._restore()
+            prepare_shown(self.job, self.paths)
             if self.control.cause is not None:
                 raise Interrupted
         if own_machine(self.job):

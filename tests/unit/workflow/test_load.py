@@ -92,22 +92,3 @@ def test_what_cannot_be_read(write, monkeypatch):
     monkeypatch.setattr("dstack_cloud.workflow.load.workflow_files", lambda _: [path])
     with pytest.raises(InputError, match=r"yaml: cannot be read: No such file"):
         load_workflows(root)
-
-
-def test_a_planned_provider_stops_only_who_runs_it(write):
-    root = write("""\
-        workflows:
-          - {name: train, provider: docker, image: ubuntu}
-          - {name: ide, provider: tensorboard, whatever: it takes, resources: {gpu: 1}}
-        """)
-    found = load_workflows(root)
-    assert found.get("train").container("train-1").image == "ubuntu"
-    ide = found.get("ide")
-    assert ide.request.gpu is not None
-    with pytest.raises(InputError) as caught:
-        ide.container("ide-1")
-    assert str(caught.value) == (
-        ".dstack/workflows.yaml:3:27: workflow 'ide' needs the provider 'tensorboard', "
-        "which this version does not have"
-    )
-    assert caught.value.hint == "providers: bash, code, docker, lab, notebook, python, torchrun"

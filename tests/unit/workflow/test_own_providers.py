@@ -126,7 +126,8 @@ def test_an_unknown_name_lists_all(installed, write, problem):
     error = problem("", provider="mime", image="")
     assert "unknown provider 'mime'; did you mean 'mine'?" in str(error)
     assert error.hint == (
-        "providers: bash, code, docker, lab, notebook, python, torchrun, mine, acme, bash, broken"
+        "providers: bash, code, docker, lab, notebook, python, tensorboard, torchrun, mine, acme, "
+        "bash, broken"
     )
 
 
