@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dstack_cloud.errors import DetachedError, TryAgainError
 from dstack_cloud.lifecycle.bring_up import Held
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
-from dstack_cloud.lifecycle.launch import describe, launch
+from dstack_cloud.lifecycle.launch import Launched, describe, launch
+from dstack_cloud.lifecycle.look import Look, look_for_spot
 from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts, moves, stops
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.units import format_time, utc_now
+
+if TYPE_CHECKING:
+    from dstack_cloud.lifecycle.in_time import InTime
 
 Status = Callable[[Mapping[str, Any]], None]
 
@@ -52,14 +57,16 @@ def stop_between(tools: Tools, run: str, attempt: int) -> bool:
 
 
 class Successor:
-    """Watches an attempt for the cloud's notice, and whether its deadline calls for another
-    machine, and has the next one ready when it ends."""
+    """Watches an attempt for the cloud's notice, and whether its deadline calls for something else
+    to run, and has the next one ready when it ends."""
 
     def __init__(self, tools: Tools, going: Going, target: Following) -> None:
         self._tools = tools
         self._going = going
         self._target = target
         self._launch: Future[Held] | None = None
+        self._look: Future[Look] | None = None
+        self._plan: Future[Sequence[Offer]] | None = None
         self._pool = ThreadPoolExecutor(1)
 
     def watching(self, status: Status) -> Status:
@@ -67,15 +74,17 @@ class Successor:
 
         def look(news: Mapping[str, Any]) -> None:
             notice = news.get("notice")
-            if notice and self._launch is None and self._follows():
-                self._tools.report.warn(
-                    "interrupted",
-                    _noticed(self._target.machine.id, notice),
-                    "its work is being saved while another machine is launched",
-                )
-                self._begin()
-            elif not notice and self._launch is None:
-                self._move_if_due(news)
+            self._after_look()
+            if self._launch is None and self._look is None:
+                if not notice:
+                    self._move_if_due(news)
+                elif self._follows():
+                    self._tools.report.warn(
+                        "interrupted",
+                        _noticed(self._target.machine.id, notice),
+                        "its work is being saved while another machine is launched",
+                    )
+                    self._begin()
             status(news)
 
         return look
@@ -85,21 +94,22 @@ class Successor:
         if not end.get("retry"):
             self._call_off(end)
             return None
-        if self._launch is None:
+        found = self._look.result().held if self._look is not None else None
+        if self._launch is not None:
+            found = self._launch.result()
+        if found is None:
             self._going.lose(self._target.machine)
             return launch_next(self._tools, self._going, self._target.attempt + 1)
-        held = self._launch.result()
-        if held.launched is not None:
-            self._tools.report.done("launched", describe(held.launched.machine))
-        return held
+        if found.launched is not None:
+            self._tools.report.done("launched", describe(found.launched.machine))
+        return found
 
     def leave(self) -> None:
         """The client goes: what it has launched and nobody will start a job on ends with it."""
         held = self._settled()
         if held is None or held.launched is None:
             return
-        self._end(held)
-        held.launched.claim.close()
+        self._end(held.launched)
         left = DetachedError("its client left while it was launched")
         record_end(
             self._tools.store,
@@ -115,25 +125,65 @@ class Successor:
         return self._going.record.outlives(self._target.attempt, utc_now())
 
     def _move_if_due(self, news: Mapping[str, Any]) -> None:
-        """Where the deadline calls for a machine on demand: ask this one to save its work and end,
-        and launch the other meanwhile, as for a notice."""
-        in_time = self._going.in_time
-        if in_time is None or not self._follows():
+        """Where the deadline calls for something else: a spot machine is looked for first, and the
+        work goes there if there is one; for a machine on demand, or none, this one is asked to save
+        its work and end, and the search begins meanwhile, as for a notice."""
+        in_time, target = self._going.in_time, self._target
+        if in_time is None or not self._follows() or not self._planned(in_time):
             return
-        target = self._target
         try:
-            why = in_time.move(news, target)
-            if why is None:
+            choice = in_time.move(news, target)
+            if choice is None:
+                return
+            if choice.kind == "spot":
+                self._look = self._pool.submit(
+                    look_for_spot,
+                    replace(self._tools, report=Silent()),
+                    self._going,
+                    target,
+                    in_time.worth_a_look(),
+                    choice.why,
+                )
                 return
             moves.request_move(
-                self._tools.store, target.run, target.attempt, why=why, by=self._tools.owner
+                self._tools.store, target.run, target.attempt, why=choice.why, by=self._tools.owner
             )
         except TryAgainError:
             return  # The store is out of reach for now: the next look decides again.
+        words = "on to a machine on demand" if choice.kind == "on-demand" else "spot is waited for"
         self._tools.report.warn(
-            "deadline", f"{why}: on to a machine on demand", "its work is being saved meanwhile"
+            "deadline", f"{choice.why}: {words}", "its work is being saved meanwhile"
         )
         self._begin()
+
+    def _planned(self, in_time: InTime) -> bool:
+        """Whether it is known what else there is, which matters beside a machine on demand. A
+        client that has not searched itself makes a plan; all make one anew now and then."""
+        if self._target.machine.spot or not in_time.needs_offers():
+            return True
+        if self._plan is None:
+            self._plan = self._pool.submit(self._going.plan, self._going.record)
+        if self._plan.done():
+            # One that fails is made again later: the machine that works goes on meanwhile.
+            in_time.know(self._plan.result() if self._plan.exception() is None else None)
+            self._plan = None
+        return not in_time.needs_offers()
+
+    def _after_look(self) -> None:
+        """A look for spot that has come to its end: the run moves, or goes on as before."""
+        if self._look is None or not self._look.done() or self._going.in_time is None:
+            return
+        look = self._look.result()
+        if look.held is None:
+            self._going.in_time.refused(look.asked, look.failures)
+            self._look = None
+        elif self._target.machine not in self._going.lost:
+            self._going.lose(self._target.machine)
+            launched = look.held.launched
+            words = describe(launched.machine) if launched else "launched by another client"
+            self._tools.report.warn(
+                "deadline", f"back to spot: {words}", "its work is being saved meanwhile"
+            )
 
     def _begin(self) -> None:
         self._going.lose(self._target.machine)
@@ -146,22 +196,22 @@ class Successor:
         if held is None:
             return
         if held.launched is not None:
-            held.launched.claim.close()
-            self._end(held)
+            self._end(held.launched)
         attempts.record_end(
             self._tools.store, self._target.run, held.attempt, {**end, "reason": "not-needed"}
         )
 
     def _settled(self) -> Held | None:
         """What the launch came to; None if there was none, or it failed and said so on record."""
+        if self._look is not None:
+            return self._look.result().held
         if self._launch is None or self._launch.exception() is not None:
             return None
         return self._launch.result()
 
-    def _end(self, held: Held) -> None:
-        assert held.launched is not None
-        machine = held.launched.machine
-        self._tools.cloud.terminate(machine.region, [machine.id])
+    def _end(self, launched: Launched) -> None:
+        launched.claim.close()
+        self._tools.cloud.terminate(launched.machine.region, [launched.machine.id])
 
 
 def _noticed(machine: str, notice: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from dstack_cloud.clouds.base import (
 from dstack_cloud.clouds.pace import answers_within
 from dstack_cloud.config import Timers
 from dstack_cloud.errors import DetachedError, DstackError, TryAgainError
+from dstack_cloud.lifecycle.asking import AskFor
 from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.capacity import Patience, next_step
 from dstack_cloud.lifecycle.claim import Claim
@@ -65,8 +66,8 @@ def launch(
     first failed for a passing reason.
     """
     host_key = generate(f"{record.run}-{attempt}")
-    token = f"{record.run}-{attempt}-{int(time.time() * 1000):x}"
-    intent = _intent(tools, record, attempt, offers, host_key, token)
+    token = token_of(record.run, attempt)
+    intent = intent_of(tools, record, attempt, offers, host_key, token)
     claim = Claim(tools.store, record.run, attempt, tools.owner, tools.timers.lease)
     if not attempts.claim_attempt(tools.store, record.run, attempt, intent):
         return None
@@ -120,7 +121,12 @@ def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> 
     record_end(tools.store, run, attempt, state, "stopped", cancelled, retry=later)
 
 
-def _intent(
+def token_of(run: str, attempt: int) -> str:
+    """What tells this launch from all others of the attempt."""
+    return f"{run}-{attempt}-{int(time.time() * 1000):x}"
+
+
+def intent_of(
     tools: Tools,
     record: RunRecord,
     attempt: int,
@@ -128,6 +134,7 @@ def _intent(
     host_key: KeyPair,
     token: str,
 ) -> dict[str, Any]:
+    """What is on record of an attempt before it has a machine."""
     regions = list(dict.fromkeys(offer.region for offer in offers))
     return {
         "run": record.run,
@@ -156,6 +163,21 @@ def _first_machine(
     decide: Decide,
     claim: Claim,
 ) -> Machine:
+    ask = asker(tools, record, attempt, host_key, token, claim.require)
+    patience = replace(_patience(record), overlap=answers_within(tools.cloud.name))
+    return seek(tools, record.run, attempt, offers, patience, ask, decide=decide)
+
+
+def asker(
+    tools: Tools,
+    record: RunRecord,
+    attempt: int,
+    host_key: KeyPair,
+    token: str,
+    before: Callable[[], None],
+) -> AskFor:
+    """Asks the cloud for one machine for an attempt, ``before`` being called first, which may
+    raise."""
     key, prepull = tools.reach.public_key(), record.container.image
     # Not a function of this one's own: the cloud may be asked from another process.
     rendering = partial(
@@ -186,11 +208,10 @@ def _first_machine(
             ),
             authorized_key=key,
         )
-        claim.require()
+        before()
         return tools.cloud.launch(request)
 
-    patience = replace(_patience(record), overlap=answers_within(tools.cloud.name))
-    return seek(tools, record.run, attempt, offers, patience, ask, decide=decide)
+    return ask
 
 
 def _patience(record: RunRecord) -> Patience:

@@ -75,6 +75,11 @@ def worth_asking(kind: Kind, left: Sequence[Offer], market: Market) -> tuple[Off
     return tuple(offer for offer in fitting if offer.region == fitting[0].region)
 
 
+def kind_of(machine: Machine) -> Kind:
+    """The kind that a machine is of."""
+    return "spot" if machine.spot else "on-demand"
+
+
 def at_first(terms: Terms, offers: Sequence[Offer]) -> Choice:
     """What the policy would do with a run that is submitted now."""
     return choose(terms, market_of(offers, offers), 0.0, terms.duration, terms.restart)
@@ -90,13 +95,13 @@ def choose(
     machine: Machine | None = None,
     restart_left: float = 0.0,
 ) -> Choice:
-    """Ask the policy. ``seen`` are the looks before this one; ``machine`` is the spot machine that
-    runs, ``restart_left`` seconds from working.
+    """Ask the policy. ``seen`` are the looks before this one; ``machine`` is the one that runs,
+    ``restart_left`` seconds from working.
 
     A decision may come late by its interval, and what a program does meanwhile may be no progress:
     so much is kept back of the deadline.
     """
-    zone = None if machine is None else machine.zone or machine.region
+    zone = machine.zone or machine.region if machine is not None and machine.spot else None
     before = nothing_seen(terms) if seen is None else seen
     return decide(
         State(
@@ -109,7 +114,7 @@ def choose(
             prices=market.prices,
             up=market.up,
             seen=before.after(elapsed, market.up, market.prices, zone),
-            running="wait" if zone is None else "spot",
+            running="wait" if machine is None else kind_of(machine),
             zone=zone,
             restart_left=restart_left,
             on_demand_up=market.on_demand_up,

@@ -143,6 +143,61 @@ def test_it_waits_for_spot_no_longer_than_the_deadline_allows(
     assert kinds(project, last_run(project)) == [(False, "exited")]
 
 
+# On spot it says that all of its work is left; on demand, once, that little is; then it ends.
+BACK = """
+    workflows:
+      - name: back
+        provider: bash
+        resources: {gpu: T4, interruptible: true}
+        artifacts: [{path: output}]
+        duration: 280s
+        deadline: 300s
+        grace: 1s
+        commands:
+          - mkdir -p output
+          - echo "attempt $DSTACK_ATTEMPT, $(cat output/made 2>/dev/null)"
+          - echo "made by $DSTACK_ATTEMPT" > output/made
+          - >-
+            while test "$DSTACK_ATTEMPT" = 1;
+            do echo 0.025 > "$DSTACK_PROGRESS_FILE"; sleep 0.5; done
+"""
+
+
+def test_it_goes_back_to_spot_when_there_is_time_to_lose(cloud: Emulator, project: Project) -> None:
+    project.workflows(BACK)
+    done = project.cli("run", "back", "-y", "--gpu", "V100")
+    assert done.returncode == 0, done.stderr
+    assert "back to spot: i-" in done.stderr
+    assert done.stdout.startswith("attempt 1, \n")
+    assert done.stdout.endswith("attempt 2, made by 1\n")
+    run = last_run(project)
+    assert kinds(project, run) == [(False, "moved"), (True, "exited")]
+    assert project.state(run) == "done"
+    assert cloud.machines() == []
+
+
+def test_beside_a_machine_on_demand_it_looks_for_spot_and_waits_for_it_where_that_is_cheaper(
+    cloud: Emulator, project: Project
+) -> None:
+    project.workflows(BACK)
+    begun, fault = latest(cloud), short(cloud, spot="true")
+    client = project.start("run", "back", "-y")
+    told = wait_until("a run", lambda: project.json("ps")["runs"])
+    run = str(told[-1]["run"])
+    wait_until("it waits", lambda: project.json("ps")["runs"][-1]["attempt"] == 2, 90)
+    # Spot was asked for while the machine worked: only then it was let go.
+    spot = ["SpotOptions" in call["parameters"] for call in fleets(cloud, begun)]
+    assert spot.index(False) < len(spot) - 1 - spot[::-1].index(True)
+    wait_until("nothing runs", lambda: cloud.machines() == [])
+    cloud.delete(f"/_emulator/faults/{fault}")
+    out, err = client.communicate(timeout=180)
+    assert client.returncode == 0, err
+    assert "spot is waited for" in err
+    assert out.endswith("attempt 2, made by 1\n")
+    assert kinds(project, run) == [(False, "moved"), (True, "exited")]
+    assert cloud.machines() == []
+
+
 @pytest.mark.parametrize(
     ("lines", "options", "place", "words"),
     [

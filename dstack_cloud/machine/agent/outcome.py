@@ -79,7 +79,11 @@ def _asked(cause: str, max_duration: int | None, max_cost: str | None) -> dict[s
     if cause == "interrupted":
         return _result("failed", "interrupted", "the machine was taken away during the run")
     if cause == "moved":
-        return _result("failed", "moved", "another machine goes on, to keep the deadline")
+        return _result(
+            "failed",
+            "moved",
+            "another machine goes on: the deadline is kept at less cost, or at all",
+        )
     return _result("stopped", "fenced", "another attempt owns the run: nothing was saved here")
 
 

@@ -111,7 +111,7 @@ class Attempt:
         disk.hold_reserve(self.paths)
         over = self.control.over
         every = min(5.0, self.job["timers"]["heartbeat"] / 4)
-        self.status.save()
+        self.status.update(started_at=read_json(self.paths.started_at))
         self._start("heart", lambda: machine.heart(self.paths, every, over, self.status.save))
         watch = Watch(self.store, self.job, self.paths, self.control)
         self._start("watch", lambda: watch.run(over))

@@ -25,6 +25,7 @@ class Status:
             "since": now(),
             "detail": {},
             "image": None,
+            "started_at": None,
             "container_started_at": None,
             "log_bytes": 0,
             "sync": {"behind": 0, "last_ok": None, "error": None, "warning": None},

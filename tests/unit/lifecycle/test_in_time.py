@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,7 +183,8 @@ def follow(
     in_time, clock = keeper(store, RELAXED)
     clock.seconds = seconds
     started = {"container_started_at": format_time(BEGUN + timedelta(seconds=60))}
-    return in_time.move({**started, **status}, following(spot, launched))
+    choice = in_time.move({**started, **status}, following(spot, launched))
+    return None if choice is None else choice.why
 
 
 def told(hours: float, seconds: float) -> dict[str, Any]:
@@ -239,7 +241,9 @@ def test_an_attempt_that_saves_its_work_works_no_more(store: Store) -> None:
     assert in_time.move({}, second) is None
     clock.seconds = 36 * HOURS - 19 * HOURS - 360 - 60 + 1
     in_time._due = 0.0  # The clock between two looks is another one.
-    assert in_time.move({}, second) == "no time is left to lose"
+    choice = in_time.move({}, second)
+    assert choice is not None
+    assert (choice.kind, choice.why) == ("on-demand", "no time is left to lose")
 
 
 def test_time_spent_waiting_for_a_machine_is_neither_work_nor_a_start(store: Store) -> None:
@@ -252,3 +256,100 @@ def test_time_spent_waiting_for_a_machine_is_neither_work_nor_a_start(store: Sto
     # 19 hours of work and a start must fit into the rest.
     latest = 36 * HOURS - 19 * HOURS - 360 - HOURS
     assert step(OFFERS, short, latest, PATIENCE) == Ask((OFFERS[3],))
+
+
+def on_demand_works(in_time: InTime, clock: Clock, seconds: float, **more: Any) -> Any:
+    """What should run in its place, ``seconds`` after the submission."""
+    clock.seconds = seconds
+    in_time._due = 0.0  # The clock between two decisions is another one.
+    status = {"container_started_at": format_time(BEGUN + timedelta(seconds=60)), **more}
+    return in_time.move(status, following(False, 0.0))
+
+
+def test_on_demand_is_left_for_spot_that_may_be_had(store: Store) -> None:
+    in_time, clock = keeper(store, RELAXED)
+    assert in_time.needs_offers()
+    assert on_demand_works(in_time, clock, HOURS) is None  # What else there is, is not known.
+    in_time.know(OFFERS)
+    assert not in_time.needs_offers()
+    booting = {"container_started_at": None}
+    assert on_demand_works(in_time, clock, HOURS, **booting) is None
+    assert on_demand_works(in_time, clock, HOURS, phase="saving") is None
+    assert on_demand_works(in_time, clock, HOURS).kind == "spot"
+    assert in_time.worth_a_look() == (OFFERS[0],)
+
+
+def test_a_look_that_finds_none_is_not_repeated_at_once(store: Store) -> None:
+    in_time, clock = keeper(store, RELAXED)
+    in_time.know(OFFERS)
+    seconds, looks = float(HOURS), []
+    while seconds < 2 * HOURS:
+        choice = on_demand_works(in_time, clock, seconds)
+        if choice is not None and choice.kind == "spot":
+            looks.append(seconds)
+            for offers in (OFFERS[:1], OFFERS[1:2]):  # Region by region.
+                assert in_time.worth_a_look() == tuple(offers)
+                in_time.refused(offers, ())
+        seconds += 15
+    pauses = [after - before for before, after in pairwise(looks)]
+    assert pauses[:5] == [15, 30, 60, 120, 240]
+    assert set(pauses[5:]) == {300}
+
+
+def test_refusals_of_other_runs_and_of_the_search_before_are_known_beside_on_demand(
+    store: Store,
+) -> None:
+    until = int(time.time()) + 600
+    shortages.remember(store, "aws", [Shortage("r2", "r2a", "m", True, until)])
+    shortages.remember(store, "aws", [Shortage("r2", "r2b", "m", True, until)])
+    in_time, clock = keeper(store, RELAXED)
+    step = in_time.search()
+    step(OFFERS, refused(OFFERS[:1], at=50), 50, PATIENCE)
+    for zone in ("r1a", "r1b"):  # What it was refused itself it may ask for sooner than others.
+        shortages.remember(store, "aws", [Shortage("r1", zone, "m", True, until)])
+    clock.seconds = 120
+    assert in_time.worth_a_look() == ()
+    clock.seconds = 50 + 301
+    assert in_time.worth_a_look() == (OFFERS[0],)
+
+
+def test_on_demand_without_time_to_lose_is_kept_though_spot_may_be_had(store: Store) -> None:
+    in_time, clock = keeper(store, RELAXED)
+    in_time.know(OFFERS)
+    seconds = 16 * HOURS - 390
+    assert on_demand_works(in_time, clock, seconds, **told(20, seconds)) is None
+
+
+def test_on_demand_is_let_go_where_waiting_is_cheaper(store: Store) -> None:
+    """Spot came back soon whenever it went, and there are days to lose."""
+    in_time, clock = keeper(store, Terms(240 * HOURS, 20 * HOURS, 360))
+    in_time.know(OFFERS)
+    zones = {"r1a": 0.3, "r1b": 0.3, "r2a": 0.31, "r2b": 0.31}
+    for hour in range(0, 40, 2):
+        in_time._seen = in_time._seen.after(hour * HOURS, set(zones), zones, None)
+        in_time._seen = in_time._seen.after(hour * HOURS + 6600, set(), zones, None)
+    seconds = 40 * HOURS
+    clock.seconds = seconds
+    for offers in (OFFERS[:1], OFFERS[1:2]):
+        in_time.refused(offers, ())
+    assert on_demand_works(in_time, clock, seconds, **told(20, seconds)).kind == "wait"
+
+
+@pytest.mark.parametrize("off", [-HOURS, HOURS])
+def test_a_machine_whose_clock_is_off_is_not_thought_to_have_done_more_or_less(
+    store: Store, off: float
+) -> None:
+    """By its own clock it has worked for an hour: 19 are left, whatever ours says."""
+    latest = 36 * HOURS - 19 * HOURS - 360 - 60
+
+    def at(now: float) -> str | None:
+        launched = now - HOURS - 60
+        status = {
+            "started_at": format_time(BEGUN + timedelta(seconds=launched + 30 + off)),
+            "container_started_at": format_time(BEGUN + timedelta(seconds=launched + 60 + off)),
+            "updated_at": format_time(BEGUN + timedelta(seconds=now + off)),
+        }
+        return follow(store, True, now, launched, **status)
+
+    assert at(latest - 60) is None
+    assert at(latest + 30) == "no time is left to lose"

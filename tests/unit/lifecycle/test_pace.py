@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -53,6 +54,16 @@ def test_a_start_takes_what_the_slowest_took_and_not_less_than_assumed() -> None
     assert restart_time(TERMS, []) == 360
     assert restart_time(TERMS, [Stretch(0, 90), Stretch(launched=7)]) == 360
     assert restart_time(TERMS, [Stretch(0, 90), Stretch(1000, 1700)]) == 700
+
+
+@pytest.mark.parametrize("off", [-3600.0, 0.0, 3600.0])
+def test_a_start_is_not_longer_for_a_clock_that_is_off(off: float) -> None:
+    """The machine's, as the reader can tell of one that it hears; or the reader's own."""
+    start = Stretch(0, 500 + off, agent=100 + off)
+    assert replace(start, off=-off).start == 500
+    assert replace(start, agent=100, started=500, off=off).start == 500
+    # Of one that is no more it is not known whose clock is off: no boot takes longer than allowed.
+    assert 400 <= (start.start or 0) <= 1000
 
 
 def test_decisions_are_closer_where_the_deadline_is() -> None:
