@@ -336,7 +336,7 @@ def endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, 
         everywhere = environ.get("AWS_ENDPOINT_URL")
         return {
             service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or everywhere
-            for service in ("s3", "ec2")
+            for service in ("s3", "ec2", "ecr", "sts")
         }
     if name == "gcp":
         return {

@@ -71,7 +71,8 @@ class ContainerSpec:
     browser opens at a port, path and query; ``{token}`` in one stands for a token that is made for
     each attempt and that the container finds in the variable `TOKEN`.
     ``secret_environment`` are values with ``${{ secrets.NAME }}`` in them, to be filled in when
-    the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`).
+    the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`);
+    ``registry_auth``, too: ``username`` and ``password`` for the image's registry, or nothing.
     ``shown_runs`` are names of runs, or of workflows (their latest run): what these have in the
     store is in `RUNS_DIR`, a folder for each, read-only, and renewed as more arrives;
     ``shown_files`` are patterns of file names to which that is limited.
@@ -82,6 +83,7 @@ class ContainerSpec:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secret_environment: Mapping[str, str] = field(default_factory=dict)
+    registry_auth: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = WORKING_DIR
     shm_size: int | None = None
     ports: tuple[int, ...] = ()

@@ -35,6 +35,7 @@ from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState, move, settle
 from dstack_cloud.units import format_price, format_time, parse_time, utc_now
+from dstack_cloud.workflow.image import needs_login
 
 # A boot, a pull and a last sync on top of what the job itself may take: past this, the machine is
 # wrong to be there at all.
@@ -178,7 +179,9 @@ def asker(
 ) -> AskFor:
     """Asks the cloud for one machine for an attempt, ``before`` being called first, which may
     raise."""
-    key, prepull = tools.reach.public_key(), record.container.image
+    key, image = tools.reach.public_key(), record.container.image
+    # What needs a login waits for the agent, which has it.
+    prepull = None if record.container.registry_auth or needs_login(image) else image
     # Not a function of this one's own: the cloud may be asked from another process.
     rendering = partial(
         _user_data,
@@ -226,7 +229,7 @@ def _user_data(
     host_key: KeyPair,
     key: str,
     timers: Timers,
-    prepull: str,
+    prepull: str | None,
     settings: dict[str, str],
     cloud: str,
     endpoints: dict[str, str | None],

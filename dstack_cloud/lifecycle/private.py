@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from dstack_cloud.errors import InputError, NotFoundError
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
-from dstack_cloud.workflow.variables import fill
+from dstack_cloud.workflow.variables import fill, secret_names
 
 
 @dataclass(frozen=True)
 class Private:
-    """``environment`` are variables of the container, ``masks`` texts to be hidden in its log."""
+    """``environment`` are variables of the container, ``masks`` texts to be hidden in its log;
+    ``registry`` is the login for the image's registry, nothing where there is none."""
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     masks: Sequence[str] = field(default=(), repr=False)
+    registry: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def private_of(tools: Tools, record: RunRecord, environ: Mapping[str, str]) -> Private:
@@ -39,7 +41,14 @@ def private_of(tools: Tools, record: RunRecord, environ: Mapping[str, str]) -> P
     require_all(values, record.secrets, tools.cloud.name)
     templates = record.container.secret_environment
     filled = {name: fill(template, values) for name, template in templates.items()}
-    return Private({**environment, **filled}, tuple(values.values()))
+    inside = {name for template in templates.values() for name in secret_names(template)}
+    login = record.container.registry_auth
+    return Private(
+        {**environment, **filled},
+        # What never reaches the container cannot come out of it, and is not kept on the machine.
+        tuple(value for name, value in values.items() if name in inside),
+        {key: fill(template, values) for key, template in login.items()},
+    )
 
 
 def require_all(values: Mapping[str, str], names: Sequence[str], cloud: str) -> None:

@@ -67,7 +67,7 @@ class RunRecord:
     def as_json(self) -> dict[str, Any]:
         """JSON-ready: bytes as numbers, money as decimal strings."""
         container = dict(vars(self.container))
-        for key in ("environment", "secret_environment"):
+        for key in ("environment", "secret_environment", "registry_auth"):
             container[key] = dict(container[key])
         container["pages"] = {str(port): page for port, page in container["pages"].items()}
         return {

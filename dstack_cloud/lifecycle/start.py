@@ -107,6 +107,7 @@ def job(
         working_dir=record.container.working_dir,
         secrets=secrets,
         masks=private.masks,
+        registry=private.registry,
         max_duration=record.max_duration,
         max_cost=None if left is None else str(left),
         price=None if price is None else f"{price:f}",

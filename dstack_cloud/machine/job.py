@@ -81,7 +81,8 @@ class Job:
     keys in OpenSSH form; ``machine_record`` is written to ``machine.json`` again once the host key
     has been replaced.
 
-    ``secrets`` are environment variables, ``masks`` the texts that are hidden in the log.
+    ``secrets`` are environment variables, ``masks`` the texts that are hidden in the log;
+    ``registry`` is ``username`` and ``password`` for the image's registry, or nothing.
     ``shown_runs`` are runs whose artifacts come to ``{root}/shown/<run>`` as they arrive in the
     store, those whose names match one of ``shown_files``, if there are any.
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
@@ -108,6 +109,7 @@ class Job:
     working_dir: str = "/workflow"
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     masks: Sequence[str] = field(default=(), repr=False)
+    registry: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_duration: int | None = None
     max_cost: str | None = None
     price: str | None = None
@@ -152,6 +154,7 @@ class Job:
             "working_dir": self.working_dir,
             "secrets": dict(self.secrets),
             "masks": list(self.masks),
+            "registry": dict(self.registry),
             "max_duration": self.max_duration,
             "max_cost": self.max_cost,
             "price": self.price,

@@ -33,6 +33,8 @@ from dstack_cloud.workflow.types import (
 
 # Older spellings and shorter ones; the models know only the names on the right.
 ALIASES = {"env": "environment", "setup": "before_run"}
+# The keys whose values may have secrets in them.
+_WITH_SECRETS = ("environment", "registry_auth")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SET_BY_US = {"DSTACK_RUN", "DSTACK_ATTEMPT", "DSTACK_RESUMED", "DSTACK_PROGRESS_FILE", TOKEN}
 
@@ -97,6 +99,16 @@ class Resources(Model):
         )
 
 
+def _kept_elsewhere(text: str) -> str:
+    """The file is stored with the code: what it says is no secret."""
+    if "secrets." not in text:
+        raise ValueError(
+            "must be a secret, since the file is stored with the code: "
+            "dstack-cloud secrets set NAME, then write ${{ secrets.NAME }}"
+        )
+    return text
+
+
 class Artifact(Model):
     """A folder to keep."""
 
@@ -141,6 +153,15 @@ class Retry(Model):
                     index,
                 )
         return self
+
+
+class RegistryAuth(Model):
+    """How to sign in at the registry that the image is in."""
+
+    username: str = Field(min_length=1, description="The user's name there.")
+    password: Annotated[str, AfterValidator(_kept_elsewhere)] = Field(
+        description="The password or token: a secret."
+    )
 
 
 @dataclass(frozen=True)
@@ -226,6 +247,9 @@ class Common(Model):
         default=None,
         description="Environment variables: NAME=value, or NAME for the caller's value.",
     )
+    registry_auth: RegistryAuth | None = Field(
+        default=None, description="How to sign in for a private image."
+    )
     working_dir: WorkingDir | None = Field(
         default=None, description="Where to run, relative to the repository."
     )
@@ -263,8 +287,8 @@ class Common(Model):
 def check_variables(key: str, value: Any, path: tuple[str | int, ...] = ()) -> set[str]:
     """The ``${{ … }}`` names in the texts under ``key``. InsideError for one out of place.
 
-    They may stand in the values of ``environment`` (secrets there only), in ``before_run``, and
-    in a provider's own keys.
+    They may stand in the values of ``environment`` and ``registry_auth`` (secrets there only), in
+    ``before_run``, and in a provider's own keys.
     """
     used: set[str] = set()
     if isinstance(value, dict):
@@ -274,11 +298,11 @@ def check_variables(key: str, value: Any, path: tuple[str | int, ...] = ()) -> s
         for index, item in enumerate(value):
             used |= check_variables(key, item, (*path, index))
     elif isinstance(value, str) and "${{" in value:
-        if key in Common.model_fields and key not in ("environment", "before_run"):
+        if key in Common.model_fields and key not in (*_WITH_SECRETS, "before_run"):
             raise InsideError(f"variables like ${{{{ … }}}} cannot be used in '{key}'", *path)
         try:
             used |= variables.check(
-                value, secrets=key == "environment", shell=key in ("before_run", "commands", "args")
+                value, secrets=key in _WITH_SECRETS, shell=key in ("before_run", "commands", "args")
             )
         except ValueError as error:
             raise InsideError(str(error), *path) from None

@@ -47,7 +47,7 @@ def check(text: str, *, secrets: bool = False, shell: bool = False) -> set[str]:
     used = set(names(text))
     if not secrets and any(name.startswith("secrets.") for name in used):
         raise ValueError(
-            "secrets can be used in the values of 'environment' only; "
+            "secrets can be used in the values of 'environment' and 'registry_auth' only; "
             "set an environment variable to it, and use that here"
         )
     if shell and RUN_ARGS in used and _args_in_quotes(text):

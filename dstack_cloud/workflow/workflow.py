@@ -120,7 +120,7 @@ class Workflow:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the secrets that the environment needs, sorted."""
+        """The names of the secrets that the workflow needs, sorted."""
         found = (name for name in self.variables if name.startswith("secrets."))
         return tuple(sorted(name.removeprefix("secrets.") for name in found))
 
@@ -133,10 +133,14 @@ class Workflow:
         return self._error(message, path, hint=hint)
 
     def secret_error(self, secret: str, message: str, hint: str | None = None) -> InputError:
-        """An error at the first variable that uses a secret."""
+        """An error at the first variable that uses a secret, or the key of a login that does."""
         for variable in self.common.environment or ():
             if secret in variables.secret_names(variable.value or ""):
                 return self._error(message, ("environment", *variable.path), hint=hint)
+        login = self.common.registry_auth
+        for key, value in (login.model_dump() if login else {}).items():
+            if secret in variables.secret_names(value):
+                return self._error(message, ("registry_auth", key), hint=hint)
         return self._error(message, ("environment",), hint=hint)
 
     def container(
@@ -175,11 +179,15 @@ class Workflow:
             raise self._error(
                 wrong, ("image",), hint="write it like ubuntu:24.04 or ghcr.io/owner/name:tag"
             )
+        login = common.registry_auth.model_dump() if common.registry_auth else {}
         where = f"{WORKING_DIR}/{common.working_dir or '.'}".removesuffix("/.")
         return replace(
             spec,
             environment={**spec.environment, **plain},
             secret_environment={**spec.secret_environment, **secret},
+            registry_auth={
+                key: variables.expand_but_secrets(value, run, args) for key, value in login.items()
+            },
             working_dir=where,
             shm_size=self.request.shm_size or spec.shm_size,
             ports=tuple(dict.fromkeys((*spec.ports, *(common.ports or ())))),

@@ -15,12 +15,14 @@ from moto_fixtures.aws.backends import MotoApp
 from moto_fixtures.aws.call import Call, read_call
 from moto_fixtures.aws.ec2.instances import Instances
 from moto_fixtures.aws.ec2.spot_prices import SpotPrices
+from moto_fixtures.aws.ecr import Ecr
 from moto_fixtures.aws.iam.authority import Authority
 from moto_fixtures.aws.iam.principals import Identities, Principal, expired_token
 from moto_fixtures.aws.quotas import Quotas
 from moto_fixtures.aws.request import Request
 from moto_fixtures.aws.tokens import Tokens
 from moto_fixtures.machine.base import Machines
+from moto_fixtures.machine.registries import Registries
 from moto_fixtures.shared.clock import Clock
 from moto_fixtures.shared.faults import Fault, Faults
 from moto_fixtures.shared.holds import Hold, Holds
@@ -59,6 +61,8 @@ class Emulator:
         self.instances = Instances(self.clock)
         self.identities = Identities(self.clock)
         self.authority = Authority()
+        self.ecr = Ecr(self.log)
+        self.registries = Registries(self.log, self.faults, self.ecr)
 
     def use(self, machines: Machines) -> None:
         """Launch on these machines from now on."""

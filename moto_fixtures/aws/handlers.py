@@ -17,7 +17,7 @@ LAUNCHES = {"RunInstances", "CreateFleet"}
 
 @cache
 def _table() -> dict[tuple[str, str], Handler]:
-    from moto_fixtures.aws import pricing, quotas, sts
+    from moto_fixtures.aws import ecr, pricing, quotas, sts
     from moto_fixtures.aws.ec2 import ending, fleet, run, spot_prices, types
     from moto_fixtures.aws.iam import roles
 
@@ -27,6 +27,7 @@ def _table() -> dict[tuple[str, str], Handler]:
     table |= {("pricing", a): h for a, h in pricing.HANDLERS.items()}
     table |= {("servicequotas", a): h for a, h in quotas.HANDLERS.items()}
     table |= {("iam", a): h for a, h in roles.HANDLERS.items()}
+    table |= {("ecr", a): h for a, h in ecr.HANDLERS.items()}
     table |= {("sts", a): h for a, h in sts.HANDLERS.items()}
     return table
 

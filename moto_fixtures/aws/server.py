@@ -42,9 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         network = Network.load(asked.name)
         emulator.use(
             DockerMachines(
-                network, emulator.identities.machine_credentials, emulator.instances.on_exit
+                network,
+                emulator.identities.machine_credentials,
+                emulator.instances.on_exit,
+                emulator.registries.hosts,
             )
         )
+        emulator.registries.serve(network)
     warm(emulator)
     info = {"name": asked.name, "account": ACCOUNT, "store": asked.store, "pid": os.getpid()}
     front = Front(emulator, AwsControl(emulator, asked.store, info), trusted(asked.gateway))

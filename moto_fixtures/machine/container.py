@@ -26,6 +26,7 @@ class Settings:
     host: Host
     apt_words: tuple[str, ...]
     name_servers: tuple[str, ...]
+    registries: tuple[str, ...] = ()
 
 
 def daemon_json(settings: Settings, machine_id: str) -> str:
@@ -33,7 +34,8 @@ def daemon_json(settings: Settings, machine_id: str) -> str:
     net = settings.network
     config: dict[str, object] = {
         "registry-mirrors": [net.registry],
-        "insecure-registries": [f"{net.gateway}:{net.registry_port}"],
+        # All that is served on the bridge is plain HTTP.
+        "insecure-registries": [f"{net.gateway}:{net.registry_port}", net.subnet],
         "storage-driver": "overlay2",
         "userland-proxy": False,
     }
@@ -79,6 +81,7 @@ def run_words(
         f"--label={MACHINE_LABEL}.id={spec.id}",
         *(f"--network={net.docker_network}", f"--ip={address}"),
         *_host_words(spec, address),
+        *(f"--add-host={name}:{net.gateway}" for name in settings.registries),
         *flags.systemd_words(settings.host),
         *settings.apt_words,
         *files,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,10 +54,17 @@ class DockerMachines:
     """Implements ``moto_fixtures.machine.base.Machines``.
 
     The images must exist (``images.ensure``) and the network must be up (``network.create``).
-    ``credentials`` is asked for a role's credentials each time that a machine asks for them.
+    ``credentials`` is asked for a role's credentials each time that a machine asks for them;
+    ``registries`` are host names that machines find on the gateway (see ``machine.registries``).
     """
 
-    def __init__(self, net: Network, credentials: Credentials, on_exit: OnExit) -> None:
+    def __init__(
+        self,
+        net: Network,
+        credentials: Credentials,
+        on_exit: OnExit,
+        registries: Sequence[str] = (),
+    ) -> None:
         self._network = net
         self._on_exit = on_exit
         self._dir = state_dir(net.name) / "machines"
@@ -66,6 +74,7 @@ class DockerMachines:
             host=flags.host(),
             apt_words=tuple(apt.write(apt.host_settings(), state_dir(net.name) / "apt")),
             name_servers=network.name_servers(),
+            registries=tuple(registries),
         )
         self._lock = threading.Lock()
         self._machines: dict[str, _Machine] = {}

@@ -32,6 +32,7 @@ class Network:
     gateway: str
     imds_port: int
     registry_port: int
+    private_port: int = 0
 
     @property
     def registry(self) -> str:
@@ -80,9 +81,10 @@ def create(name: str) -> Network:
         gateway=gateway,
         imds_port=free_port(gateway),
         registry_port=free_port(gateway),
+        private_port=free_port(gateway),
     )
-    rule = redirect_rule(network)
-    run(["iptables", "-w", "-t", "nat", "-I", "PREROUTING", *rule])
+    for rule in (redirect_rule(network), private_rule(network)):
+        run(["iptables", "-w", "-t", "nat", "-I", "PREROUTING", *rule])
     path = _file(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(network), indent=1))
@@ -95,6 +97,15 @@ def redirect_rule(network: Network) -> list[str]:
         *("-i", network.bridge, "-d", f"{METADATA_ADDRESS}/32", "-p", "tcp", "--dport", "80"),
         *("-m", "comment", "--comment", network.comment),
         *("-j", "DNAT", "--to-destination", f"{network.gateway}:{network.imds_port}"),
+    ]
+
+
+def private_rule(network: Network) -> list[str]:
+    """The rule that has the gateway's port 80 answer as the registries that want a login. Pure."""
+    return [
+        *("-i", network.bridge, "-d", f"{network.gateway}/32", "-p", "tcp", "--dport", "80"),
+        *("-m", "comment", "--comment", network.comment),
+        *("-j", "DNAT", "--to-destination", f"{network.gateway}:{network.private_port}"),
     ]
 
 

@@ -86,6 +86,7 @@ class Engine:
     def __init__(self, path: str) -> None:
         self.changed = threading.Condition()
         self.containers: dict[str, Container] = {}
+        self.pulled: set[str] = set()
         self._codes: dict[int, int] = {}
         self._server = _UnixServer(path, _Handler)  # type: ignore[arg-type]
         self._server.engine = self
@@ -167,9 +168,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif words == ["stub", "run"]:
             self._run(json.loads(body))
         elif words == ["images", "create"]:
+            engine.pulled.add(query["fromImage"])
             self._answer(200, json.dumps({"status": "Image is up to date"}).encode() + b"\n")
         elif words[0] == "images":
-            self._json(200, {"Id": "stub", "Size": 0})
+            name = "/".join(words[1:-1])
+            if ".dkr.ecr." in name and name not in engine.pulled:
+                # Not there, so that the agent signs in for it.
+                self._json(404, {"message": f"No such image: {name}"})
+            else:
+                self._json(200, {"Id": "stub", "Size": 0})
         elif container is None:
             self._json(404, {"message": f"No such container: {self.path}"})
         elif self.command == "DELETE":

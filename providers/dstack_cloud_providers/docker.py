@@ -8,7 +8,7 @@ import shlex
 from pydantic import BaseModel, Field
 
 from dstack_cloud.errors import InputError
-from dstack_cloud.spec import ContainerSpec, PropertyError, ProviderContext, shell_command
+from dstack_cloud.spec import ContainerSpec, ProviderContext, shell_command
 
 _VERSION_IN_TAG = re.compile(r"(?<![\d.])\d+\.\d+(?:\.\d+)?")
 
@@ -27,7 +27,7 @@ workflows:
 
 
 class Properties(BaseModel, extra="forbid", frozen=True):
-    """Runs any image.
+    """Runs any image; a private one with the `registry_auth` that every workflow may have.
 
     Without `commands` and `file` the image's own command runs, and arguments take its place.
     `version` changes nothing here; a warning says so where the image's tag names another one.
@@ -45,19 +45,10 @@ class Properties(BaseModel, extra="forbid", frozen=True):
         min_length=1,
         description="Instead of the image's own; with commands, the shell that runs them.",
     )
-    registry_auth: dict[str, str] | None = Field(
-        default=None, description="How to sign in for a private image; not built yet."
-    )
 
 
 def container(properties: Properties, context: ProviderContext) -> ContainerSpec:
     """The image with the commands, else with the file, else as it is."""
-    if properties.registry_auth is not None:
-        raise PropertyError(
-            "registry_auth",
-            "images that need a password cannot be pulled yet",
-            "use a public image",
-        )
     warnings = _warnings(properties, context)
     entrypoint, before = _entrypoint(properties.entrypoint)
     lines = _lines(properties, context)

@@ -7,7 +7,6 @@ and .../rebalance-recommendations.html
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
@@ -15,14 +14,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from .aws_call import query
 from .cloud import Cloud, Look, Notice
 from .credentials import CredentialSource
-from .errors import StoreError
 from .metadata import Metadata
-from .s3 import suffix
-from .sigv4 import encode_query, sign
 from .times import unix
-from .web import Web
 
 _PRICE = re.compile(
     r"<item>(?:(?!</item>).)*?<spotPrice>([0-9.]+)</spotPrice>"
@@ -67,32 +63,7 @@ def _call(
     job: Mapping[str, Any], parameters: Mapping[str, str], source: CredentialSource | None
 ) -> str:
     """One call. StoreError if it is refused, or there is no answer."""
-    region = job["region"]
-    endpoint = job["endpoints"].get("ec2") or f"https://ec2.{region}.{suffix(region)}"
-    web = Web(endpoint.rstrip("/"))
-    body = encode_query({**parameters, "Version": "2016-11-15"}).encode()
-    headers = sign(
-        "POST",
-        "/",
-        {},
-        {
-            "host": web.host,
-            "content-type": "application/x-www-form-urlencoded; charset=utf-8",
-        },
-        body,
-        credentials=(source or CredentialSource()).get(),
-        region=region,
-        service="ec2",
-        stamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
-    )
-    try:
-        answer = web.request("POST", "/", headers, body)
-    except (OSError, http.client.HTTPException) as error:
-        raise StoreError(f"EC2 does not answer: {error}") from error
-    text = answer.body.decode("utf-8", "replace")
-    if answer.status != 200:
-        raise StoreError(f"{parameters['Action']}: {text[:300]}", passing=answer.status >= 500)
-    return text
+    return query("ec2", job, {**parameters, "Version": "2016-11-15"}, source)
 
 
 def terminate(job: Mapping[str, Any], source: CredentialSource | None = None) -> None:

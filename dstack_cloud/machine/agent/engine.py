@@ -5,6 +5,7 @@ https://docs.docker.com/reference/api/engine/
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -104,11 +105,21 @@ class Engine:
         if status not in (204, 404, 409):
             raise EngineError(status, _message(body))
 
-    def pull(self, image: str, patience: float) -> Iterator[Any]:
-        """The pull's events; None each time that ``patience`` seconds passed without one."""
+    def pull(
+        self, image: str, patience: float, login: tuple[str, str] | None = None
+    ) -> Iterator[Any]:
+        """The pull's events; None each time that ``patience`` seconds passed without one.
+
+        ``login`` is name and password for the image's registry: the engine does not keep them.
+        """
         name, tag = split_image(image)
         query = urlencode({"fromImage": name, "tag": tag} if tag else {"fromImage": name})
-        stream = self._open("POST", "/images/create?" + query)
+        # https://docs.docker.com/reference/api/engine/ (Authentication)
+        header = b""
+        if login is not None:
+            words = json.dumps({"username": login[0], "password": login[1]}).encode()
+            header = b"X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(words)
+        stream = self._open("POST", "/images/create?" + query, header)
         try:
             # The engine answers only when it has the image's manifest: that may take long.
             while not _readable(stream, patience):
@@ -156,14 +167,15 @@ class Engine:
             stream.close()
             raise
 
-    def _open(self, method: str, target: str) -> socket.socket:
+    def _open(self, method: str, target: str, header: bytes = b"") -> socket.socket:
         """Send a request by hand, HTTP/1.0, so that the answer's body comes without chunks in
         between: it is copied, not parsed."""
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             stream.connect(self._path)
             stream.sendall(
-                b"%s %s HTTP/1.0\r\nHost: docker\r\n\r\n" % (method.encode(), target.encode())
+                b"%s %s HTTP/1.0\r\nHost: docker\r\n%s\r\n"
+                % (method.encode(), target.encode(), header)
             )
         except OSError as error:
             stream.close()

@@ -49,6 +49,7 @@ class Paths:
         self.progress = os.path.join(root, "progress")
 
         self.secrets = os.path.join(self.volatile, "secrets.json")
+        self.registry = os.path.join(self.volatile, "registry.json")
         self.masks = os.path.join(self.volatile, "masks.json")
         self.job_came = os.path.join(self.volatile, "job")
         self.heartbeat = os.path.join(self.volatile, "heartbeat")

@@ -8,78 +8,9 @@ from typing import Any
 
 from .control import Control
 from .engine import Engine, EngineError
-from .errors import Failure, Interrupted
-
-# A machine that has just booted may have no name service yet, and registries have bad seconds.
-_TRIES = 3
-_PAUSE = 3.0
-_UNREACHABLE = (
-    "no such host",
-    "connection refused",
-    "i/o timeout",
-    "timeout exceeded",
-    "network is unreachable",
-    "no route to host",
-    "connection reset",
-    "tls handshake",
-    "server misbehaving",
-    "temporary failure in name resolution",
-    "awaiting headers",
-    "eof",
-    "503",
-    "502",
-)
-
-
-def failure_of(image: str, message: str) -> tuple[Failure, bool]:
-    """What an engine's error text means, and whether another try may help.
-
-    The engine tells its errors apart by text only: the same status stands for many.
-    """
-    text = message.lower()
-    if "no space left on device" in text:
-        return Failure(
-            "disk",
-            f"the disk is full: the image {image} does not fit",
-            "ask for more with `disk` in the workflow's resources, such as disk: 200GB",
-        ), False
-    if "toomanyrequests" in text or "rate limit" in text:
-        return Failure(
-            "registry",
-            f"the registry limits pulls of {image}: {message}",
-            "wait, or use a copy of the image in a registry of your own",
-        ), False
-    if "no matching manifest" in text:
-        return Failure(
-            "image",
-            f"the image {image} does not exist for this machine's architecture",
-            "use an image that is built for linux/amd64",
-        ), False
-    if "pull access denied" in text or "denied" in text or "unauthorized" in text:
-        return Failure(
-            "image",
-            f"access to the image {image} is denied, or it does not exist",
-            "check the image's name; a private image needs a login",
-        ), False
-    if "not found" in text or "manifest unknown" in text or "unknown manifest" in text:
-        return Failure(
-            "image",
-            f"the image {image} does not exist",
-            "check the image's name and tag",
-        ), False
-    if "invalid reference" in text:
-        return Failure(
-            "image",
-            f"'{image}' is not the name of an image",
-            "write it like ubuntu:24.04 or ghcr.io/owner/name:tag",
-        ), False
-    if any(words in text for words in _UNREACHABLE):
-        return Failure(
-            "registry",
-            f"the registry of {image} cannot be reached: {message}",
-            "check the registry in the image's name, and the machines' way to it; else try again",
-        ), True
-    return Failure("image", f"the image {image} cannot be pulled: {message}"), True
+from .errors import Failure, Interrupted, StoreError
+from .pull_errors import Meaning, meaning_of
+from .registry import Login
 
 
 class Progress:
@@ -131,39 +62,65 @@ def ensure_image(
     engine: Engine,
     image: str,
     *,
+    login: Callable[[], Login | None],
     may_pull: bool,
     stall: float,
     control: Control,
     report: Callable[[int], None],
 ) -> None:
-    """Have the image on the machine. Raises Failure, or Interrupted."""
+    """Have the image on the machine; ``login`` says how to sign in, and raises Failure or
+    StoreError. Raises Failure, or Interrupted."""
     try:
         if engine.image(image) is not None:
             return
     except EngineError as error:
         # A name that is none is refused even when it is only looked for.
-        raise failure_of(image, error.message)[0] from error
+        raise meaning_of(image, error.message).failure from error
     if not may_pull:
         raise Failure("image", f"the image {image} is not on this machine")
-    for attempt in range(1, _TRIES + 1):
-        try:
-            follow_pull(
-                engine.pull(image, patience=0.5),
-                stall=stall,
-                clock=time.monotonic,
-                report=report,
-                wanted=lambda: control.cause is None,
-            )
+    tries = 0
+    while True:
+        meaning = _try(engine, image, login, stall, control, report)
+        if meaning is None:
             return
-        except TimeoutError:
-            raise Failure(
-                "registry",
-                f"the pull of {image} made no progress for {stall:g} seconds",
-                "try again; or use a registry that is nearer to the machine, or raise "
-                "timers.pull_stall in the configuration",
-            ) from None
-        except EngineError as error:
-            failure, passing = failure_of(image, error.message)
-            if not passing or attempt == _TRIES:
-                raise failure from error
-            control.pause(_PAUSE)
+        if tries >= len(meaning.pauses):
+            raise meaning.failure
+        control.pause(meaning.pauses[tries])
+        if control.cause is not None:
+            raise Interrupted
+        tries += 1
+
+
+def _try(
+    engine: Engine,
+    image: str,
+    login: Callable[[], Login | None],
+    stall: float,
+    control: Control,
+    report: Callable[[int], None],
+) -> Meaning | None:
+    """Pull once; None if that went well. Raises Failure for what another try cannot mend, or
+    Interrupted."""
+    who = None
+    try:
+        who = login()
+        follow_pull(
+            engine.pull(image, patience=0.5, login=who and who[:2]),
+            stall=stall,
+            clock=time.monotonic,
+            report=report,
+            wanted=lambda: control.cause is None,
+        )
+        return None
+    except TimeoutError:
+        raise Failure(
+            "registry",
+            f"the pull of {image} made no progress for {stall:g} seconds",
+            "try again; or use a registry that is nearer to the machine, or raise "
+            "timers.pull_stall in the configuration",
+        ) from None
+    except EngineError as error:
+        return meaning_of(image, error.message, who)
+    except StoreError as error:
+        failure = Failure("registry", f"there is no login for {image}: {error}", "try again")
+        return Meaning(failure, (3.0, 3.0))

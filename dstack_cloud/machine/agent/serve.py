@@ -38,6 +38,7 @@ from .progress import watch as watch_progress
 from .pull import ensure_image
 from .ready import wait_until_ready
 from .recorder import Recorder, tail
+from .registry import forget_login, login_of
 from .restore import Restore
 from .ship import Shipper
 from .shown import Shown
@@ -229,11 +230,13 @@ class Attempt:
             ensure_image(
                 self.engine,
                 container["image"],
+                login=lambda: login_of(container["image"], self.job, self.paths),
                 may_pull=container["pull"],
                 stall=self.job["timers"]["pull_stall"],
                 control=self.control,
                 report=self._pulled,
             )
+            forget_login(self.paths)
             self._tell_image(time.monotonic() - begun)
             code()
             self._bring_dependencies()
@@ -339,6 +342,7 @@ class Attempt:
         for path in (
             self.paths.secrets,
             self.paths.masks,
+            self.paths.registry,
             self.paths.log_reserve,
             self.paths.end_reserve,
         ):

@@ -58,6 +58,9 @@ def _accept(job: dict[str, Any], paths: Paths) -> None:
     os.makedirs(paths.workflow, exist_ok=True)
     os.makedirs(paths.volatile, 0o755, exist_ok=True)
     write_json(paths.masks, job.pop("masks", []), 0o600)
+    login = job.pop("registry", {})
+    if login:
+        write_json(paths.registry, login, 0o600)
     write_json(paths.secrets, job.pop("secrets", {}), 0o600)
     beat(paths)
     write(paths.job_came, b"")

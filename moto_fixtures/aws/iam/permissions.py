@@ -175,6 +175,12 @@ TABLE: dict[tuple[str, str], Row] = {
     ("s3", "CompleteMultipartUpload"): _row(S3_PARTS, targets.one_object, "s3:PutObject"),
     ("s3", "AbortMultipartUpload"): _row(S3_PARTS, targets.one_object, "s3:AbortMultipartUpload"),
     ("s3", "ListParts"): _row(S3_PARTS, targets.one_object, "s3:ListMultipartUploadParts"),
+    # ECR: what a pull needs is asked where images are pulled (aws/ecr.py).
+    ("ecr", "GetAuthorizationToken"): _row(
+        _REFERENCE + "list_amazonelasticcontainerregistry.html",
+        targets.anywhere,
+        "ecr:GetAuthorizationToken",
+    ),
     # The rest
     ("ssm", "GetParameter"): _row(SSM, targets.parameters, "ssm:GetParameter"),
     ("ssm", "GetParameters"): _row(SSM, targets.parameters, "ssm:GetParameters"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -24,17 +25,35 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def registry(status: int, code: str = "", hang: threading.Event | None = None) -> Iterator[str]:
-    """A registry on loopback that answers every manifest with one error, or not at all."""
+def registry(
+    status: int,
+    code: str = "",
+    hang: threading.Event | None = None,
+    seen: list[str] | None = None,
+    first: int = 0,
+) -> Iterator[str]:
+    """A registry on loopback that answers every manifest with one error, or not at all; the
+    ``first`` so many with being too busy. ``seen`` gets the logins that it is shown."""
+    busy = iter(range(first))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             manifest = "/manifests/" in self.path
+            login = self.headers.get("Authorization", "")
+            if seen is not None and login:
+                seen.append(login)
             if manifest and hang is not None:
                 hang.wait(60)
                 return
-            body = json.dumps({"errors": [{"code": code, "message": "m"}]}).encode()
-            self.send_response(status if manifest else 200)
+            wrong = (status, code)
+            if manifest and next(busy, None) is not None:
+                wrong = (429, "TOOMANYREQUESTS")
+            if seen is not None and not login:
+                wrong, manifest = (401, "UNAUTHORIZED"), True
+            body = json.dumps({"errors": [{"code": wrong[1], "message": "m"}]}).encode()
+            self.send_response(wrong[0] if manifest else 200)
+            if seen is not None:
+                self.send_header("WWW-Authenticate", 'Basic realm="here"')
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -78,7 +97,31 @@ def test_an_image_that_may_not_be_pulled(host: Host) -> None:
         host.start("echo never")
         end = host.end()
     assert end.reason == "image"
-    assert end.message == f"access to the image {host.image} is denied, or it does not exist"
+    assert end.message == (
+        f"the image {host.image} does not exist, or it is private: access is denied"
+    )
+
+
+def test_a_registry_that_is_busy_for_a_moment_is_asked_again(host: Host) -> None:
+    with registry(404, "MANIFEST_UNKNOWN", first=2) as address:
+        _pull(host, f"{address}/nobody/nothing:1")
+        host.start("echo never")
+        end = host.end()
+    assert end.message == f"the image {host.image} does not exist"
+
+
+def test_a_login_is_shown_to_the_registry_and_then_forgotten(host: Host) -> None:
+    seen: list[str] = []
+    with registry(403, "DENIED", seen=seen) as address:
+        _pull(host, f"{address}/somebody/private:1")
+        host.start("echo never", registry={"username": "me", "password": "planted"})
+        end = host.end()
+    assert seen[-1] == "Basic " + base64.b64encode(b"me:planted").decode()
+    assert end.reason == "denied"
+    assert end.message is not None
+    assert end.message.startswith("the login of registry_auth may not pull ")
+    left = [path for path in host.root.rglob("*") if path.is_file()]
+    assert [path for path in left if b"planted" in path.read_bytes()] == []
 
 
 def test_a_registry_that_cannot_be_reached(host: Host) -> None:

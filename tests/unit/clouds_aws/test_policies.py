@@ -54,10 +54,10 @@ def test_they_fit() -> None:
     assert ROLE_INLINE_LIMIT > 2 * 4000, "a role has room for the policies of two stores"
 
 
-# What EC2, Pricing, Service Quotas and Secrets Manager cannot narrow to a resource.
+# What EC2, Pricing, Service Quotas, Secrets Manager and ECR cannot narrow to a resource.
 WIDE = re.compile(
     r"ec2:Describe(?!InstanceAttribute)|pricing:GetProducts|servicequotas:Get"
-    r"|secretsmanager:ListSecrets$"
+    r"|secretsmanager:ListSecrets$|ecr:GetAuthorizationToken$"
 )
 
 

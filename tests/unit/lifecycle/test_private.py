@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -54,3 +55,14 @@ def test_what_is_missing_names_what_makes_it() -> None:
     with pytest.raises(NotFoundError, match="the secret 'A' does not exist on aws") as caught:
         private_of(tools({}), RECORD, {"TOKEN": "t"})
     assert caught.value.hint == "dstack-cloud secrets set A --cloud aws"
+
+
+def test_a_login_for_the_registry_goes_apart_and_is_no_mask() -> None:
+    login = {"username": "me", "password": "${{ secrets.B }}"}
+    container = replace(RECORD.container, registry_auth=login)
+    wanted = replace(RECORD, container=container, secrets=("A", "B"))
+    record = record_from_json(json.loads(json.dumps(wanted.as_json())))
+    private = private_of(tools({"A": "planted", "B": "word"}), record, {"TOKEN": "t"})
+    assert private.registry == {"username": "me", "password": "word"}
+    assert private.masks == ("planted",)
+    assert "word" not in str(private.environment) + repr(private)

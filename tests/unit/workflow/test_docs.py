@@ -16,6 +16,7 @@ from dstack_cloud.workflow.models import (
     Common,
     Dependency,
     Gpu,
+    RegistryAuth,
     Resources,
     Retry,
 )
@@ -24,7 +25,7 @@ from dstack_cloud.workflow.providers import MODULES, load_provider
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "workflow-file.md").read_text("utf-8")
 OWN = (ROOT / "docs" / "providers.md").read_text("utf-8")
-MODELS = [Common, Resources, Gpu, Artifact, Dependency, Retry]
+MODELS = [Common, Resources, Gpu, Artifact, Dependency, Retry, RegistryAuth]
 PROVIDERS = [load_provider(name, ROOT) for name in MODULES]
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
@@ -65,7 +66,7 @@ def test_the_example_of_a_users_own_provider_runs(write):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

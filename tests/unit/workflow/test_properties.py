@@ -23,6 +23,25 @@ def test_the_arguments_in_a_workflow(train):
         ("python", "file: a\nargs: ['${{ run.args }}']", "5:12", "'args' to be one text"),
         ("torchrun", "file: a\nnodes: some", "5:12", "'nodes': must be a whole number"),
         ("docker", "image: a\nregistry_auth: me", "5:20", "must be a mapping, not 'me'"),
+        ("bash", "commands: [a]\nregistry_auth: {username: me}", "5:20", "'password' is missing"),
+        (
+            "docker",
+            "image: a\nregistry_auth: {username: me, password: planted}",
+            "5:45",
+            "'registry_auth.password': must be a secret",
+        ),
+        (
+            "docker",
+            "image: a\nregistry_auth: {user: me, password: '${{ secrets.A }}'}",
+            "5:21",
+            "unknown key 'user' in 'registry_auth'",
+        ),
+        (
+            "docker",
+            "image: a\nregistry_auth: {username: me, password: '${{ secret.A }}'}",
+            "5:45",
+            "unknown variable 'secret.A'",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(problem, provider, keys, place, message):
@@ -35,10 +54,22 @@ def test_what_is_wrong_is_told_with_its_line(problem, provider, keys, place, mes
     ("provider", "keys", "place", "message"),
     [
         ("torchrun", "file: a\nnodes: 2", "5:5", "several machines"),
-        ("docker", "image: a\nregistry_auth: {username: me}", "5:5", "need a password"),
     ],
 )
 def test_what_is_not_built_is_refused_at_its_key(train, provider, keys, place, message):
     with pytest.raises(InputError, match=message) as caught:
         train(keys, provider=provider, image="").container("train-1")
     assert str(caught.value).startswith(f".dstack/workflows.yaml:{place}: ")
+
+
+def test_a_login_is_a_template_and_its_secrets_are_needed(train):
+    keys = "registry_auth:\n  username: ${{ secrets.NAME }}\n  password: a-${{ secrets.WORD }}"
+    workflow = train(keys)
+    assert workflow.secrets == ("NAME", "WORD")
+    spec = workflow.container("train-1")
+    assert spec.registry_auth == {
+        "username": "${{ secrets.NAME }}",
+        "password": "a-${{ secrets.WORD }}",
+    }
+    error = workflow.secret_error("WORD", "gone")
+    assert (error.line, error.column) == (7, 17)

@@ -95,7 +95,7 @@ IN_QUOTES = "${{ run.args }} brings its own quotes; write it outside of quotes"
         ('echo "\\" ${{ run.args }}"', IN_QUOTES),
         (
             "${{ secrets.X }}",
-            "secrets can be used in the values of 'environment' only; "
+            "secrets can be used in the values of 'environment' and 'registry_auth' only; "
             "set an environment variable to it, and use that here",
         ),
     ],
