@@ -12,7 +12,12 @@ from dstack_cloud import wiring
 from dstack_cloud.cli import render
 from dstack_cloud.config import Config
 from dstack_cloud.errors import DstackError, InputError, NotFoundError
-from dstack_cloud.lifecycle.dependencies import Dependency, latest_run, resolve
+from dstack_cloud.lifecycle.dependencies import (
+    Dependency,
+    latest_run,
+    require_possible,
+    resolve,
+)
 from dstack_cloud.workflow.dependencies import require_no_circle, rounds
 from dstack_cloud.workflow.load import Workflows
 
@@ -69,6 +74,8 @@ def _run_missing(
     waves = rounds(workflows.by_name, name, lambda one: latest_run(store, one) is None)
     if not waves:
         return
+    together = [one for wave in waves for one in wave]
+    require_possible(store, workflows.by_name, [*together, name])
     order = ", then ".join(" and ".join(wave) for wave in waves)
     render.say(f"first: {order}")
     if dry_run:

@@ -25,13 +25,20 @@ def delete(
 ) -> None:
     """Delete runs: record, log, and artifacts unless a tag holds them."""
     from dstack_cloud import config as configuration
-    from dstack_cloud.state.deletion import delete_run, holders, require_ended
+    from dstack_cloud.state.deletion import (
+        delete_run,
+        holders,
+        require_ended,
+        require_unneeded,
+    )
     from dstack_cloud.stores_of import store_of_run
 
     config = configuration.load()
     stores = {name: store_of_run(config, name, cloud)[1] for name in run}
     for name, store in stores.items():
         require_ended(store, name)
+        if not holders(store, name):
+            require_unneeded(store, name, name)
     held = [name for name, store in stores.items() if holders(store, name)]
     kept = f" (the artifacts of {', '.join(held)} stay: tags hold them)" if held else ""
     render.require_yes(f"Delete {', '.join(stores)}, log and artifacts?{kept}", yes)

@@ -46,6 +46,8 @@ def add(
     if run is not None:
         name, store = store_of_run(config, run, cloud)
         made = state.add_to_run(store, tag, run, runs.read_run(store, run), owner)
+        if not runs.find_run(store, run).state.final:
+            render.say(f"! {run} goes on: what it leaves until its end will be in the tag, too")
     else:
         name = wiring.chosen(config, cloud)[0]
         made = state.add_files(wiring.open_store_of(config, name), tag, file or [], owner)
@@ -102,6 +104,7 @@ def delete(
     """Delete a tag; what only it held is deleted, too."""
     from dstack_cloud import config as configuration
     from dstack_cloud.state import tags as state
+    from dstack_cloud.state.deletion import require_unneeded
     from dstack_cloud.stores_of import store_of_tag
     from dstack_cloud.units import format_size
 
@@ -109,6 +112,7 @@ def delete(
     found = state.read(store, tag)
     frees = state.frees_files(store, found)
     if frees:
+        require_unneeded(store, found.source, f"the tag {tag}")
         count = f"{_files(found.files)} ({format_size(found.bytes)})"
         render.require_yes(f"Delete {tag} and its {count}, which nothing else holds?", yes)
     state.delete(store, found)

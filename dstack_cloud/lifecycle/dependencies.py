@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.spec import WORKING_DIR
 from dstack_cloud.state import runs, tags
 from dstack_cloud.state.runs import RunState
+from dstack_cloud.state.tags import Tag
 from dstack_cloud.storage.base import Store
 from dstack_cloud.workflow.dependencies import require_apart
 from dstack_cloud.workflow.workflow import Workflow
@@ -48,31 +49,64 @@ def resolve(store: Store, workflow: Workflow, known: Sequence[str]) -> tuple[Dep
     return found
 
 
+def require_possible(store: Store, workflows: Mapping[str, Workflow], names: Sequence[str]) -> None:
+    """Before the first of these workflows is run, of which each may need the ones before it: what
+    no run of them brings about must be there.
+
+    NotFoundError, at the place in the file, for a tag that is missing, and for a workflow that has
+    no successful run and is not in the file, or keeps no artifacts.
+    """
+    for workflow in (workflows[name] for name in names if name in workflows):
+        for index, needed in enumerate(workflow.dependencies):
+            if needed.startswith(":"):
+                _tagged(store, workflow, index, needed)
+            elif needed in names and needed not in workflows:
+                raise _no_run(workflow, index, needed, list(workflows))
+            elif needed in names and not workflows[needed].artifacts:
+                raise _keeps_nothing(workflow, index, needed)
+
+
 def _resolved(
     store: Store, workflow: Workflow, index: int, name: str, known: Sequence[str]
 ) -> Dependency:
     if name.startswith(":"):
-        tag = tags.find(store, name[1:])
-        if tag is None:
-            guess = did_you_mean(name[1:], tags.names(store))
-            hint = f"dstack-cloud tags add {name[1:]} RUN makes it"
-            raise _missing(workflow, index, f"there is no tag '{name[1:]}'{guess}", hint)
+        tag = _tagged(store, workflow, index, name)
         return Dependency(name, tag.source, tag.paths)
     run = latest_run(store, name)
     if run is None:
-        guess = "" if name in known else did_you_mean(name, known)
-        raise _missing(
-            workflow,
-            index,
-            f"no run of '{name}' has been successful{guess}",
-            f"dstack-cloud run {name} makes one; run --with-deps does that first",
-        )
+        raise _no_run(workflow, index, name, known)
     record = runs.read_run(store, run)
     paths = tuple(stored_path(record, str(one["path"])) for one in record["artifacts"])
     if not paths:
-        hint = f"give '{name}' artifacts, or leave out the dependency"
-        raise _missing(workflow, index, f"'{name}' keeps no artifacts", hint)
+        raise _keeps_nothing(workflow, index, name)
     return Dependency(name, run, paths)
+
+
+def _tagged(store: Store, workflow: Workflow, index: int, name: str) -> Tag:
+    tag = tags.find(store, name[1:])
+    if tag is None:
+        guess = did_you_mean(name[1:], tags.names(store))
+        hint = f"dstack-cloud tags add {name[1:]} RUN makes it"
+        raise _missing(workflow, index, f"there is no tag '{name[1:]}'{guess}", hint)
+    return tag
+
+
+def _no_run(workflow: Workflow, index: int, name: str, known: Sequence[str]) -> NotFoundError:
+    words = f"no run of '{name}' has been successful"
+    if name not in known:
+        return _missing(
+            workflow,
+            index,
+            f"{words}, and no workflow here has that name{did_you_mean(name, known)}",
+            "write that workflow, or leave out the dependency",
+        )
+    hint = f"dstack-cloud run {name} makes one; run --with-deps does that first"
+    return _missing(workflow, index, words, hint)
+
+
+def _keeps_nothing(workflow: Workflow, index: int, name: str) -> NotFoundError:
+    hint = f"give '{name}' artifacts, or leave out the dependency"
+    return _missing(workflow, index, f"'{name}' keeps no artifacts", hint)
 
 
 def stored_path(record: dict[str, Any], path: str) -> str:

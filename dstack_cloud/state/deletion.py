@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dstack_cloud.errors import InputError
 from dstack_cloud.state import keys, tags
-from dstack_cloud.state.runs import DELETED, RunState, find_run
+from dstack_cloud.state.runs import DELETED, RunState, find_run, listing
 from dstack_cloud.state.sweep import delete_all
 from dstack_cloud.storage.base import Store
 
@@ -33,6 +33,18 @@ def require_ended(store: Store, run: str) -> None:
             f"{run} is {row.state}, and only what has ended can be deleted",
             f"dstack-cloud stop {run} ends it",
         )
+
+
+def require_unneeded(store: Store, source: str, name: str) -> None:
+    """InputError where a run that has not ended brings in the artifacts at ``source``: its next
+    attempt would look for them, if not this one. ``name`` is for words."""
+    for row in listing(store, records=True):
+        deps = row.record.get("deps", ()) if row.record is not None else ()
+        if not row.state.final and any(one["source"] == source for one in deps):
+            raise InputError(
+                f"{row.run}, which is {row.state}, depends on {name}",
+                f"wait for its end, or dstack-cloud stop {row.run} ends it",
+            )
 
 
 def delete_run(store: Store, run: str) -> Deleted:

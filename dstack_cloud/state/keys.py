@@ -14,7 +14,7 @@ runs/<run>/attempts/<n>/log/<first byte, 20 digits>
 index/<state>/<run>                          empty; the state is in the name
 index/deleted/<run>                          empty; its name is not given again
 artifacts/<run>/<path>                       as the container left them
-artifacts/:<tag>/<path>                      local files that were tagged
+artifacts/:<tag>:<8 hex>/<path>              local files that were tagged
 tags/<tag>.json                              create-only: what the tag stands for
 code/<sha256>.tar.gz                         the user's code, once per content
 capacity/<cloud>/<region>/<zone>/<machine>/<market>/<until>
@@ -24,6 +24,11 @@ spells/<cloud>/<day>/<region>/<zone>/<machine>/<minutes>/<kept|taken>/<run>-<n>
 """
 
 from __future__ import annotations
+
+import re
+
+TAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+TAG_NAME_WORDS = "up to 63 letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
 def run(name: str) -> str:

@@ -9,10 +9,11 @@ from dstack_cloud.storage.base import Store
 _A_PAGE = 1000
 
 
-def delete_all(store: Store, prefix: str) -> int:
-    """Delete every object whose key starts with ``prefix``, page by page; how many there were."""
+def delete_all(store: Store, prefix: str, but: str | None = None) -> int:
+    """Delete every object whose key starts with ``prefix`` (and not with ``but``), page by page;
+    how many there were."""
     count = 0
-    found = store.list(prefix)
+    found = (item for item in store.list(prefix) if but is None or not item.key.startswith(but))
     while page := [item.key for item in islice(found, _A_PAGE)]:
         store.delete(page)
         count += len(page)

@@ -6,7 +6,7 @@ deleted. Files that were tagged have a place of their own.
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,12 +20,11 @@ from dstack_cloud.state.sweep import delete_all
 from dstack_cloud.storage.base import Store
 from dstack_cloud.units import format_time, utc_now
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
 
 @dataclass(frozen=True)
 class Tag:
-    """``source`` is the place of the files below ``artifacts/``: a run's name, or ``:<tag>``.
+    """``source`` is the place of the files below ``artifacts/``: a run's name, or one that begins
+    with ``:<tag>``.
 
     ``paths`` are the artifacts, relative to the working directory; ``files`` and ``bytes`` what
     there was when the tag was made. ``run`` and ``workflow`` are None for local files.
@@ -96,21 +95,26 @@ def add_files(store: Store, name: str, paths: Sequence[Path], owner: str) -> Tag
         ]
     if not files:
         raise NotFoundError("there are no files in what was named")
-    source = f":{name}"
-    # What a tag of this name that was never finished has left is not part of this one.
-    delete_all(store, keys.artifacts(source))
+    # A place of its own: somebody else may be making a tag of this name, too.
+    source = f":{name}:{secrets.token_hex(4)}"
     documents.together(
         lambda file: store.upload(f"{keys.artifacts(source)}{file[0]}", file[1]), files
     )
     size = sum(path.stat().st_size for _, path in files)
     tag = Tag(name, source, tuple(tops), len(files), size, format_time(utc_now()), owner)
-    _create(store, tag)
+    try:
+        _create(store, tag)
+    except InputError:
+        delete_all(store, keys.artifacts(source))
+        raise
+    # Now nothing else of this name has a meaning: what was begun, and never finished, goes.
+    delete_all(store, f"artifacts/:{name}:", but=keys.artifacts(source))
     return tag
 
 
 def find(store: Store, name: str) -> Tag | None:
     """The tag; None where there is none of that name (or none can have it)."""
-    if _NAME.fullmatch(name) is None:
+    if keys.TAG_NAME.fullmatch(name) is None:
         return None
     document = documents.read(store, keys.tag(name))
     return None if document is None else _tag(document)
@@ -158,14 +162,14 @@ def delete(store: Store, tag: Tag) -> None:
     if frees:
         delete_all(store, keys.artifacts(tag.source))
     store.delete([keys.tag(tag.tag)])
+    # Who deleted its run, or another tag, just now may have left the files to this one.
+    if not frees and frees_files(store, tag):
+        delete_all(store, keys.artifacts(tag.source))
 
 
 def _require_free(store: Store, name: str) -> None:
-    if _NAME.fullmatch(name) is None:
-        raise InputError(
-            f"'{name}' cannot be a tag",
-            "up to 63 letters, digits, dots, hyphens and underscores, a letter or digit first",
-        )
+    if keys.TAG_NAME.fullmatch(name) is None:
+        raise InputError(f"'{name}' cannot be a tag", keys.TAG_NAME_WORDS)
     if find(store, name) is not None:
         raise _exists(name)
 

@@ -26,6 +26,7 @@ from dstack_cloud.workflow.types import (
     Port,
     RelativePath,
     Size,
+    Tag,
     Version,
     WorkingDir,
     kind_of,
@@ -120,7 +121,7 @@ class Dependency(Model):
     """Artifacts of another run: of a workflow's latest successful one, or of a tagged one."""
 
     workflow: Name | None = Field(default=None, description="The name of a workflow.")
-    tag: Name | None = Field(default=None, description="The name of a tag.")
+    tag: Tag | None = Field(default=None, description="The name of a tag.")
 
     @model_validator(mode="after")
     def _one(self) -> Dependency:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from dstack_cloud.state.keys import TAG_NAME, TAG_NAME_WORDS
 from dstack_cloud.units import parse_duration, parse_money, parse_size
 
 
@@ -110,6 +111,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _tag(text: str) -> str:
+    if TAG_NAME.fullmatch(text) is None:
+        raise ValueError(f"'{text}' cannot be a tag; use {TAG_NAME_WORDS}")
+    return text
+
+
 def _version(text: str) -> str:
     if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?", text):
         raise ValueError(f"'{text}' is not a version of Python; write it like 3.10")
@@ -158,6 +165,7 @@ Grace = Annotated[int, _reads(_grace, "a duration like 30s")]
 Money = Annotated[Decimal, _reads(_money, "an amount of USD like 1.50")]
 Fallback = Annotated[str, _reads(_fallback, "on-demand")]
 Name = Annotated[str, _reads(_name, "a name")]
+Tag = Annotated[str, _reads(_tag, "a tag")]
 Version = Annotated[str, _reads(_version, "a version like 3.10")]
 Port = Annotated[int, _reads(_port, "a port")]
 RelativePath = Annotated[str, _reads(_below, "a path")]

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from dstack_cloud.errors import NotFoundError
-from dstack_cloud.lifecycle.dependencies import Dependency, latest_run, resolve, stored_path
+from dstack_cloud.lifecycle.dependencies import (
+    Dependency,
+    latest_run,
+    require_possible,
+    resolve,
+    stored_path,
+)
 from dstack_cloud.state import runs, tags
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.storage.local import LocalStore
@@ -56,16 +62,16 @@ def test_the_latest_successful_run_counts(store: LocalStore, tmp_path: Path) -> 
 def test_a_tag_is_what_it_was_made_of(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.csv").write_text("1")
-    tags.add_files(store, "words", [tmp_path / "data"], "ada")
-    found = resolve(store, workflow(tmp_path, "':words'"), [])
-    assert found == (Dependency(":words", ":words", ("data",)),)
+    tag = tags.add_files(store, "v1.0", [tmp_path / "data"], "ada")
+    found = resolve(store, workflow(tmp_path, "':v1.0'"), [])
+    assert found == (Dependency(":v1.0", tag.source, ("data",)),)
 
 
 @pytest.mark.parametrize(
     ("deps", "words", "hint"),
     [
         ("prepare", "no run of 'prepare' has been successful", "dstack-cloud run prepare makes"),
-        ("prepar", "successful, did you mean 'prepare'", "dstack-cloud run"),
+        ("prepar", "no workflow here has that name, did you mean 'prepare'", "leave out"),
         ("':word'", "there is no tag 'word'", "dstack-cloud tags add word RUN"),
     ],
 )
@@ -95,3 +101,29 @@ def test_where_artifacts_are_in_the_store() -> None:
         ("./a/../b", "b"),
     ):
         assert stored_path(record(), path) == stored
+
+
+@pytest.mark.parametrize(
+    ("deps", "words"),
+    [
+        ("prepare, ':word'", "there is no tag 'word'"),
+        ("prepare, nowhere", "no run of 'nowhere' has been successful, and no workflow"),
+        ("prepare", "'prepare' keeps no artifacts"),
+    ],
+)
+def test_what_no_run_before_can_bring_is_told_before_any(
+    store: LocalStore, tmp_path: Path, deps: str, words: str
+) -> None:
+    train = workflow(tmp_path, deps)
+    workflows = load_workflows(tmp_path).by_name
+    missing = [one for one in train.dependencies if not one.startswith(":")]
+    if len(missing) + deps.count(":") > 1:
+        prepare = "  - {name: prepare, provider: bash, commands: [a], artifacts: [out]}\n"
+        text = (tmp_path / ".dstack/workflows.yaml").read_text()
+        (tmp_path / ".dstack/workflows.yaml").write_text(text.rpartition("  - {")[0] + prepare)
+        workflows = load_workflows(tmp_path).by_name
+    with pytest.raises(NotFoundError) as caught:
+        require_possible(store, workflows, [*missing, "train"])
+    assert words in caught.value.message
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(".dstack/workflows.yaml:5:")

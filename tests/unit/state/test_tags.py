@@ -7,7 +7,7 @@ import pytest
 from dstack_cloud.errors import InputError, NotFoundError
 from dstack_cloud.state import runs, tags
 from dstack_cloud.state.artifacts import list_artifacts
-from dstack_cloud.state.deletion import delete_run
+from dstack_cloud.state.deletion import delete_run, require_unneeded
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.storage.local import LocalStore
 
@@ -89,13 +89,13 @@ def test_local_files_and_folders_are_tagged(store: LocalStore, tmp_path: Path) -
     single = tmp_path / "notes.txt"
     single.write_text("read me")
     tag = tags.add_files(store, "inputs", [data, single], "ada")
-    assert (tag.source, tag.paths, tag.files, tag.bytes) == (
-        ":inputs",
+    assert tag.source.startswith(":inputs:")
+    assert (tag.paths, tag.files, tag.bytes) == (
         ("data", "notes.txt"),
         2,
         len("1,2read me"),
     )
-    files = [item.path for item in list_artifacts(store, ":inputs")]
+    files = [item.path for item in list_artifacts(store, tag.source)]
     assert files == ["data/deep/a.csv", "notes.txt"]
     assert tags.frees_files(store, tag)
     tags.delete(store, tag)
@@ -129,3 +129,67 @@ def test_nothing_to_tag_and_nothing_found(store: LocalStore, tmp_path: Path) -> 
     tags.add_to_run(store, "best", ended(store), RECORD, "ada")
     with pytest.raises(NotFoundError, match="did you mean 'best'"):
         tags.read(store, "bets")
+
+
+def test_of_two_who_make_one_tag_at_once_one_has_it_whole(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ("first", "the second")
+    for text in texts:
+        (tmp_path / text).mkdir()
+        (tmp_path / text / "data").write_text(text)
+    winner = []
+
+    def meanwhile(*_: object) -> None:
+        # Somebody else, between this one's look and its files.
+        monkeypatch.undo()
+        winner.append(tags.add_files(store, "data", [tmp_path / texts[0] / "data"], "eve"))
+
+    monkeypatch.setattr(tags, "_require_free", meanwhile)
+    with pytest.raises(InputError, match="there is a tag 'data' already"):
+        tags.add_files(store, "data", [tmp_path / texts[1] / "data"], "ada")
+    assert tags.read(store, "data") == winner[0]
+    [file] = [key for key in left(store) if key.startswith("artifacts/")]
+    found = store.get(file)
+    assert found is not None
+    assert found.data == b"first"
+
+
+def test_what_was_never_finished_goes_with_the_next_of_its_name(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("x")
+    store.put("artifacts/:data:0a0a0a0a/rest", b"half")
+    store.put("artifacts/:data.more:0a0a0a0a/kept", b"another tag's")
+    tag = tags.add_files(store, "data", [tmp_path / "data"], "ada")
+    kept = [key for key in left(store) if key.startswith("artifacts/")]
+    assert kept == ["artifacts/:data.more:0a0a0a0a/kept", f"artifacts/{tag.source}/data"]
+
+
+def test_a_run_and_its_tag_that_are_deleted_at_once_leave_nothing(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ended(store)
+    tag = tags.add_to_run(store, "best", run, RECORD, "ada")
+    plain = store.delete
+
+    def meanwhile(found: list[str]) -> None:
+        if found == ["tags/best.json"]:
+            # The run still held the files a moment ago; its deletion sees the tag.
+            monkeypatch.undo()
+            assert delete_run(store, run).held_by == ("best",)
+        plain(found)
+
+    monkeypatch.setattr(store, "delete", meanwhile)
+    tags.delete(store, tag)
+    assert left(store) == [f"index/deleted/{run}"]
+
+
+def test_what_a_run_that_goes_on_depends_on_is_kept(store: LocalStore) -> None:
+    run = ended(store)
+    user = runs.submit(store, "use", lambda _: {**RECORD, "deps": [{"source": run}]})
+    with pytest.raises(InputError, match=f"use-1, which is submitted, depends on {run}"):
+        require_unneeded(store, run, run)
+    require_unneeded(store, "train-11", "train-11")
+    runs.settle(store, user, RunState.DONE)
+    require_unneeded(store, run, run)
