@@ -22,6 +22,7 @@ from dstack_cloud.errors import UnreachableError
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.look import Look, look_for_spot
 from dstack_cloud.resources import Offer, ZonePrice
+from dstack_cloud.spec import ContainerSpec
 from dstack_cloud.state import attempts, keys, stops
 from dstack_cloud.storage.base import Store
 from dstack_cloud.storage.open import open_store
@@ -75,7 +76,7 @@ def store(tmp_path: Path) -> Store:
 def look(store: Store, cloud: Cloud) -> Look:
     record: Any = SimpleNamespace(
         run=RUN,
-        container=SimpleNamespace(image="ubuntu"),
+        container=ContainerSpec("ubuntu"),
         request=SimpleNamespace(disk=None, max_price=None),
         max_duration=None,
         max_cost=None,
