@@ -1,11 +1,11 @@
 """The configuration file: which clouds, which stores, which settings of the user's account.
 
-    aws:    {store: s3://NAME, regions: [], image: AMI, profile, subnets: [], security_groups: [],
-             public_ip: true, jump_host: "[user@]host[:port]", role: INSTANCE_PROFILE,
-             toolkit_repository: URL, toolkit_key: URL}
-    gcp:    {store: gs://NAME, regions: [], image: PROJECT/IMAGE, project, network, subnetwork,
-             network_tags: [], public_ip: true, jump_host: "[user@]host[:port]", service_account,
-             toolkit_repository: URL, toolkit_key: URL}
+    aws:    {store: s3://NAME, regions: [], image: AMI, baked: true, profile, subnets: [],
+             security_groups: [], public_ip: true, jump_host: "[user@]host[:port]",
+             role: INSTANCE_PROFILE, toolkit_repository: URL, toolkit_key: URL}
+    gcp:    {store: gs://NAME, regions: [], image: PROJECT/IMAGE, baked: true, project, network,
+             subnetwork, network_tags: [], public_ip: true, jump_host: "[user@]host[:port]",
+             service_account, toolkit_repository: URL, toolkit_key: URL}
     local:  {store: FOLDER, image}
     timers: {no_job: 10m, heartbeat: 2m, pull_stall: 5m, restart: 6m}
     container_image: IMAGE
@@ -35,13 +35,15 @@ _LONGEST_LEASE_S = 20.0
 
 @dataclass(frozen=True)
 class AwsConfig:
-    """``image`` is an AMI; ``role`` names the instance profile and role of the machines;
+    """``image`` is an AMI; with ``baked`` one of `images build` is taken where none is named;
+    ``role`` names the instance profile and role of the machines;
     ``toolkit_repository`` and ``toolkit_key`` are where the apt repository of NVIDIA's container
     toolkit and its key are, for GPU machines that start from a stock image."""
 
     store: str | None = None
     regions: tuple[str, ...] = ()
     image: str | None = None
+    baked: bool = True
     profile: str | None = None
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class GcpConfig:
     store: str | None = None
     regions: tuple[str, ...] = ()
     image: str | None = None
+    baked: bool = True
     project: str | None = None
     network: str | None = None
     subnetwork: str | None = None

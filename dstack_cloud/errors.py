@@ -11,6 +11,7 @@
     │   └── QuotaError               77   quota            the account's limit is too low
     ├── ArtifactsError               74   artifacts        not (all) stored, or gone
     ├── MachineLostError             74   machine-lost     the machine ended without a word
+    ├── ImageError                   74   image            no machine image came of a build
     ├── TryAgainError                75   try-again
     │   ├── ThrottledError           75   throttled
     │   └── UnreachableError         75   unreachable      network, SSH, an endpoint
@@ -139,6 +140,13 @@ class MachineLostError(DstackError):
 
     exit_code = 74
     kind = "machine-lost"
+
+
+class ImageError(DstackError):
+    """A machine image could not be made."""
+
+    exit_code = 74
+    kind = "image"
 
 
 class TryAgainError(DstackError):

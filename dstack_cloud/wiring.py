@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dstack_cloud.clouds.gcp.cloud import GcpCloud
     from dstack_cloud.lifecycle.report import Reporter
     from dstack_cloud.lifecycle.tools import Tools
+    from dstack_cloud.machine_images import MachineImages
     from dstack_cloud.resources import Offer
     from dstack_cloud.secret_manager import SecretManager
     from dstack_cloud.storage.base import Store
@@ -164,6 +165,7 @@ def _aws(config: Config) -> AwsCloud:
         public_ip=config.aws.public_ip,
         jump_host=config.aws.jump_host,
         image=config.aws.image,
+        baked=config.aws.baked,
         role=config.aws.role,
         store_url=config.stores["aws"],
         sessions=_sessions(config),
@@ -368,6 +370,16 @@ def spot_access(config: Config) -> Access:
     from dstack_cloud.clouds.aws.errors import translated
 
     return Access(_sessions(config).client, translated)
+
+
+def open_images(config: Config, name: str) -> MachineImages:
+    """The machine images of a cloud that has them (see `images_of`)."""
+    store = config.stores.get(name)
+    if store is None:
+        raise _not_configured(config, name)
+    from dstack_cloud.clouds.aws.baked import AwsImages
+
+    return AwsImages(_sessions(config), owner(), store)
 
 
 def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:

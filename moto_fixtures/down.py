@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from moto_fixtures.machine import images, network, process, registry
+from moto_fixtures.machine import disks, images, network, process, registry
 from moto_fixtures.machine.container import remove_cgroups
 from moto_fixtures.machine.locks import only_one
 from moto_fixtures.machine.paths import LABEL, cache_dir, home, state_dir
@@ -39,6 +39,7 @@ def take_down(name: str, *, quiet: bool = False) -> None:
         left = docker("ps", "--all", "--quiet", "--filter", own).split()
         if left:
             docker("rm", "--force", "--volumes", *left, check=False)
+        disks.remove_kept(name)
         network.remove(name)
     remove_cgroups(name)
     shutil.rmtree(state, ignore_errors=True)

@@ -14,6 +14,7 @@ from dstack_cloud.cli.catalog import catalog
 from dstack_cloud.cli.check import check
 from dstack_cloud.cli.cost import cost
 from dstack_cloud.cli.gc import gc
+from dstack_cloud.cli.images import images
 from dstack_cloud.cli.init import init
 from dstack_cloud.cli.logs import logs
 from dstack_cloud.cli.offers import offers
@@ -65,6 +66,7 @@ app.add_typer(artifacts, name="artifacts")
 app.add_typer(tags, name="tags")
 app.add_typer(runs, name="runs")
 app.add_typer(secrets, name="secrets")
+app.add_typer(images, name="images")
 app.command()(cost)
 app.command()(gc)
 app.add_typer(catalog, name="catalog")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from dstack_cloud.match import Plan
 from dstack_cloud.ranking import Reckoning, banded
 from dstack_cloud.resources import Gpu, Offer, ResourceRequest
-from dstack_cloud.units import GIB, format_price, format_size
+from dstack_cloud.units import GIB, format_price, format_size, format_time
+
+if TYPE_CHECKING:
+    from dstack_cloud.machine_images import Baked
 
 HEADER = ("#", "cloud", "region", "machine", "cpu", "memory", "gpu", "$/h", "saves", "")
 RIGHT = "r   rr rr "
@@ -37,6 +41,18 @@ def start_notes(shown: Sequence[Offer], slow: Collection[str]) -> list[str]:
     verb = "start" if "," in names else "starts"
     needs = "Docker and the GPU's driver are" if any(offer.gpu for offer in found) else "Docker is"
     return [f"{names} {verb} slower, from a stock image: {needs} installed at the first boot"]
+
+
+def image_notes(images: Sequence[Baked | None]) -> list[str]:
+    """Which images of the user's own the offers' machines boot, each once."""
+    from dstack_cloud.cli.catalog import ago
+
+    return [
+        f"starts from the image {image.id}{f' in {image.region}' if image.region else ''}, "
+        f"baked {ago(format_time(image.made_at))}"
+        for image in dict.fromkeys(images)
+        if image is not None
+    ]
 
 
 def plan_notes(plan: Plan, shown: int) -> list[str]:

@@ -77,7 +77,7 @@ def run(
 ) -> int:
     """Run a workflow on a machine of its own, and end the machine."""
     from dstack_cloud import config as configuration
-    from dstack_cloud import wiring
+    from dstack_cloud import images_of, wiring
     from dstack_cloud.ahead import ahead
     from dstack_cloud.cli.limits import limits_of
     from dstack_cloud.cli.requests import overridden
@@ -124,6 +124,7 @@ def run(
     for warning in spec.warnings:
         report.warn("workflow", warning)
 
+    from dstack_cloud.cli.plan_table import image_notes
     from dstack_cloud.cli.planning import make_plan
     from dstack_cloud.state.code import store_code
 
@@ -134,6 +135,11 @@ def run(
         if yes:
             # Nobody will be asked, so the code may be on its way while the plan is made.
             code = ahead(partial(store_code, tools[clouds[0]].store, workflows.root))
+    baked = None
+    if not as_json:
+        # For the plan to tell; made here, so that two threads do not begin it.
+        wiring.process_apart()
+        baked = ahead(partial(images_of.baked_images, config, clouds, region))
     plan = make_plan(config, request, on_demand_too=limits.on_demand_too)
     budget = limits.check_budget(config, request, plan.offers[0])
     if not dry_run:
@@ -141,9 +147,13 @@ def run(
             tools.setdefault(name, wiring.open_tools(config, name, report, apart=True))
         # For the launch, while the user reads the plan.
         wiring.ask_ahead(next(iter(tools.values())).cloud, plan.offers)
-    if not as_json:
+    if baked is not None:
         more = [_goes_on(plan, limits), *limits.deadline_lines(config, request, plan.offers)]
-        slow = wiring.slow_to_start(config, plan.offers[:_SHOWN])
+        best = plan.offers[:_SHOWN]
+        boots = [images_of.baked_for(config, offer, baked()) for offer in best]
+        unready = [offer for offer, image in zip(best, boots, strict=True) if image is None]
+        slow = wiring.slow_to_start(config, unready)
+        more += image_notes(boots)
         _show(chosen, request, spec.image, plan, slow, [budget, *more])
     limits.check_deadline()
     if dry_run:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Protocol
 
 from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import DstackError, MachineLostError, UnreachableError
-from dstack_cloud.lifecycle.launch import Launched
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.ssh.base import Session
 
@@ -18,7 +18,16 @@ _ADDRESS_POLL_S = 0.2
 _GONE = (MachineState.GONE, MachineState.ENDING, MachineState.STOPPED)
 
 
-def connect(tools: Tools, launched: Launched, deadline_s: float) -> tuple[Session, Machine]:
+class Known(Protocol):
+    """A machine that was launched, and the public host key that it answers with."""
+
+    @property
+    def machine(self) -> Machine: ...
+    @property
+    def host_key(self) -> str: ...
+
+
+def connect(tools: Tools, launched: Known, deadline_s: float) -> tuple[Session, Machine]:
     """A session with the machine, and the machine as it is now.
 
     Raises MachineLostError when the machine ends meanwhile, UnreachableError when

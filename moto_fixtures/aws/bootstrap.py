@@ -52,6 +52,12 @@ def policy(name: str, values: dict[str, str]) -> dict[str, Any] | None:
     return document
 
 
+def together(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several policies as one: what any of them allows."""
+    statements = [one for document in documents for one in document["Statement"]]
+    return {**documents[0], "Statement": statements}
+
+
 def put_user(name: str, document: dict[str, Any] | None) -> Key:
     """A user with one inline policy (None: no permission at all) and a key; again: the same."""
     iam = backends.iam()
@@ -71,7 +77,7 @@ def users(store: str) -> list[Key]:
     """The account's keys: root, administrator, daily user, for the store's bucket."""
     values = {"account": ACCOUNT, "store_bucket": store, "store_prefix": ""}
     keys = [Key("root", ROOT_ACCESS_KEY, ROOT_SECRET_KEY)]
-    for user, name in ((ADMIN_USER, "init"), (DAILY_USER, "run")):
-        document = policy(name, values)
-        keys.append(put_user(user, document if document is not None else _EVERYTHING))
+    for user, names in ((ADMIN_USER, ("init",)), (DAILY_USER, ("run", "images"))):
+        found = [one for name in names if (one := policy(name, values)) is not None]
+        keys.append(put_user(user, together(found) if found else _EVERYTHING))
     return keys

@@ -107,6 +107,15 @@ class Machines(Protocol):
         """
         ...
 
+    def keep_disk(self, machine_id: str, image: str) -> None:
+        """Keep a copy of the machine's disk as it is now, as what boots where ``MachineSpec.image``
+        names that image. Returns when it is made; FixtureError where it cannot be."""
+        ...
+
+    def forget_disk(self, image: str) -> None:
+        """No machine will boot that image any more. Harmless where there is none."""
+        ...
+
     def listing(self) -> list[dict[str, object]]:
         """Every machine ever launched: ``{id, address, state, container, started, reason}``.
 

@@ -24,6 +24,7 @@ from moto_fixtures.machine.container import (
     run_words,
     write_files,
 )
+from moto_fixtures.machine.disks import KeptDisks, remove_kept
 from moto_fixtures.machine.images import references
 from moto_fixtures.machine.metadata_server import MetadataServer, notice_paths
 from moto_fixtures.machine.network import Network
@@ -76,6 +77,7 @@ class DockerMachines:
             name_servers=network.name_servers(),
             registries=tuple(registries),
         )
+        self._disks = KeptDisks(net.name)
         self._lock = threading.Lock()
         self._machines: dict[str, _Machine] = {}
         self._next_address = 0
@@ -130,6 +132,14 @@ class DockerMachines:
         if served is not None and not machine.off.is_set():
             served.announce(notice_paths(machine.spec, action, at))
 
+    def keep_disk(self, machine_id: str, image: str) -> None:
+        with self._lock:
+            machine = self._machines[machine_id]
+        self._disks.keep(machine.container, image)
+
+    def forget_disk(self, image: str) -> None:
+        self._disks.forget(image)
+
     def listing(self) -> list[dict[str, object]]:
         with self._lock:
             machines = list(self._machines.values())
@@ -158,6 +168,7 @@ class DockerMachines:
             machine.off.set()
             remove_container(machine.container)
             remove_cgroups(self._network.name, machine.spec.id)
+        remove_kept(self._network.name)
         self._metadata.close()
         if self._events is not None:
             self._events.kill()
@@ -177,7 +188,10 @@ class DockerMachines:
 
     def _boot(self, machine: _Machine) -> None:
         spec, images = machine.spec, self._images
-        if isinstance(spec.facts, GceFacts):
+        kept = self._disks.of(spec.image)
+        if kept is not None:
+            image = kept
+        elif isinstance(spec.facts, GceFacts):
             image = images.gce_ready if spec.ready else images.gce_stock
         else:
             image = images.ready if spec.ready else images.stock

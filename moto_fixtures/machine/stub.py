@@ -99,6 +99,14 @@ class StubMachines:
             stub = self._machines[machine_id]
         stub.served.announce(notice_paths(stub.spec, action, at))
 
+    def keep_disk(self, machine_id: str, image: str) -> None:
+        """A stub has no disk: the image is a name, and machines that boot it are stubs like any."""
+        with self._lock:
+            self._machines[machine_id]
+
+    def forget_disk(self, image: str) -> None:
+        """There was none."""
+
     def listing(self) -> list[dict[str, object]]:
         with self._lock:
             return [

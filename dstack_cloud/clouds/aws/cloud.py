@@ -17,7 +17,7 @@ from dstack_cloud.clouds.aws.prepare import Prepared, prepare
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.base import Check, LaunchAnswer, LaunchRequest, Leftover, Machine
-from dstack_cloud.errors import DstackError, InternalError
+from dstack_cloud.errors import DstackError, InputError, InternalError
 from dstack_cloud.resources import Offer
 
 _THREADS = 12
@@ -40,6 +40,7 @@ class AwsCloud:
         public_ip: bool = True,
         jump_host: str | None = None,
         image: str | None = None,
+        baked: bool = True,
         role: str | None = None,
         store_url: str | None = None,
         environ: Mapping[str, str] | None = None,
@@ -53,6 +54,7 @@ class AwsCloud:
             public_ip=public_ip,
             jump_host=jump_host,
             image=image,
+            baked=baked,
             store_url=store_url,
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
@@ -127,7 +129,16 @@ class AwsCloud:
         if prepared is None or not prepared.serves(recipes):
             prepared = prepare(self.sessions, self.settings, self.pool, region, recipes)
         request = replace(request, store=self.settings.store_url or "")
-        return self._launcher.launch(request, groups, prepared)
+        try:
+            return self._launcher.launch(request, groups, prepared)
+        except InputError as error:
+            if not prepared.uses_baked() or "InvalidAMIID" not in error.message:
+                raise
+        # Deleted since it was found: the stock image does as well, only slower.
+        stock = replace(self.settings, baked=False)
+        prepared = prepare(self.sessions, stock, self.pool, region, recipes)
+        again = replace(request, token=f"{request.token}-stock")
+        return self._launcher.launch(again, groups, prepared)
 
     def machine(self, region: str, machine_id: str) -> Machine | None:
         """The machine as it is now; None when EC2 no longer (or not yet) knows it."""

@@ -26,9 +26,12 @@ OPERATIONS: dict[str, frozenset[str]] = {
         {
             "AuthorizeSecurityGroupIngress",
             "CreateFleet",
+            "CreateImage",
             "CreateLaunchTemplate",
             "CreateSecurityGroup",
             "DeleteLaunchTemplate",
+            "DeleteSnapshot",
+            "DeregisterImage",
             "DescribeImages",
             "DescribeInstanceAttribute",
             "DescribeInstanceTypeOfferings",

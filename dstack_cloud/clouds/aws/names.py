@@ -15,6 +15,10 @@ STORE = "dstack-cloud:store"
 RUN = "dstack-cloud:run"
 ATTEMPT = "dstack-cloud:attempt"
 DEADLINE = "dstack-cloud:deadline"
+BASE = "dstack-cloud:base"
+DRIVER = "dstack-cloud:driver"
+CONTENTS = "dstack-cloud:has:"
+"""Of images: what they were baked from, and (with a name behind it) what is in them."""
 GROUP = "dstack-cloud"
 
 

@@ -1,7 +1,8 @@
 """The IAM policies that ship with the product, with their placeholders filled in.
 
-The files stand in ``policies/``: ``run`` (daily use), ``init`` (once, by an administrator) and
-``machine`` (the role of the machines), with ``machine-trust`` (who may take that role).
+The files stand in ``policies/``: ``run`` (daily use), ``images`` (besides it, for those who
+bake machine images), ``init`` (once, by an administrator) and ``machine`` (the role of the
+machines), with ``machine-trust`` (who may take that role).
 Placeholders: ``${account}`` (12 digits), ``${store_bucket}``, ``${store_prefix}`` (empty, or ending
 in a slash). What has a colon, such as ``${ec2:InstanceID}``, is IAM's own variable and stays.
 """
@@ -13,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 ROLE = "dstack-cloud-machine"
-NAMES = ("run", "init", "machine", "machine-trust")
+NAMES = ("run", "images", "init", "machine", "machine-trust")
 
 
 def render(

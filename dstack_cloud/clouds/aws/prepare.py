@@ -8,12 +8,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
-from dstack_cloud.clouds.aws import images, network
+from dstack_cloud.clouds.aws import baked, images, network
 from dstack_cloud.clouds.aws.address import caller_address
 from dstack_cloud.clouds.aws.images import Image, Recipe
 from dstack_cloud.clouds.aws.network import Network, Subnet
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
+from dstack_cloud.errors import DstackError
+from dstack_cloud.machine_images import Base
 
 _GOOD_FOR_S = 300
 
@@ -30,14 +32,31 @@ class Prepared:
     found_subnets: Future[tuple[Subnet, ...]]
     found_groups: Future[dict[str, tuple[str, ...]]]
     found_address: Future[str] | None
+    found_baked: Future[dict[Base, Image]] | None = None
 
     def serves(self, recipes: Iterable[Recipe]) -> bool:
         """Whether it is fresh, and about these images."""
         return time.monotonic() - self.at < _GOOD_FOR_S and self.recipes >= set(recipes)
 
     def images(self) -> dict[Recipe, Image]:
-        """The image of each recipe."""
-        return self.found_images.result()
+        """The image of each recipe: our own where there is one, else the stock one."""
+        own = self._baked()
+        found = {how: own[base] for how in self.recipes if (base := baked.base_of(how)) in own}
+        if found.keys() != self.recipes:
+            found = {**self.found_images.result(), **found}
+        return found
+
+    def uses_baked(self) -> bool:
+        """Whether any of the images is our own."""
+        own = self._baked()
+        return any(baked.base_of(how) in own for how in self.recipes)
+
+    def _baked(self) -> dict[Base, Image]:
+        """Our own by base. A launch must not fail for want of them."""
+        try:
+            return self.found_baked.result() if self.found_baked else {}
+        except DstackError:
+            return {}
 
     def network(self) -> Network:
         """The subnets and groups."""
@@ -69,6 +88,9 @@ def prepare(
     if direct and not settings.security_groups:
         address = pool.submit(caller_address, settings.environ)
     ec2 = sessions.ec2(region)
+    own = None
+    if settings.baked and settings.image is None and wanted:
+        own = pool.submit(baked.replacements, ec2, region)
     return Prepared(
         region,
         settings,
@@ -78,4 +100,5 @@ def prepare(
         pool.submit(network.read_subnets, ec2, region, settings.subnets),
         pool.submit(network.read_groups, ec2, region, settings.security_groups),
         address,
+        own,
     )

@@ -145,6 +145,8 @@ def _image(region: str, backend: Any, data: dict[str, Any]) -> Any:
     image = backend.amis.get(wanted_id)
     if image is None:
         raise AwsError("InvalidAMIID.NotFound", f"The image id '[{wanted_id}]' does not exist")
+    if image.state != "available":
+        raise AwsError("InvalidAMIID.Unavailable", f"The image ID '{wanted_id}' is not available")
     return image
 
 

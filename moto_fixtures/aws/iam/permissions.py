@@ -90,8 +90,12 @@ TABLE: dict[tuple[str, str], Row] = {
         targets.existing("spot-instances-request", "SpotInstanceRequestIds"),
         "ec2:CancelSpotInstanceRequests",
     ),
-    ("ec2", "CreateImage"): _row(
-        EC2, targets.existing("instance", "InstanceId"), "ec2:CreateImage"
+    ("ec2", "CreateImage"): _row(EC2, targets.imaged, "ec2:CreateImage"),
+    ("ec2", "DeregisterImage"): _row(
+        EC2, targets.existing("image", "ImageId"), "ec2:DeregisterImage"
+    ),
+    ("ec2", "DeleteSnapshot"): _row(
+        EC2, targets.existing("snapshot", "SnapshotId"), "ec2:DeleteSnapshot"
     ),
     # IAM
     ("iam", "CreateRole"): _row(IAM, targets.iam("role", "RoleName"), "iam:CreateRole"),

@@ -106,6 +106,20 @@ def created(kind: str, within: str | None = None, parameter: str | None = None) 
     return where
 
 
+def imaged(request: Request, action: str) -> list[Needed]:
+    """The instance, the image and snapshots that are to be, and their tags."""
+    needs = [_ec2_need(request, action, "instance", str(request.params.get("InstanceId") or "*"))]
+    for kind in ("image", "snapshot"):
+        arn = f"arn:aws:ec2:{request.region}::{kind}/*"
+        tags = _request_tags(request.params, kind)
+        context = {"ec2:region": [request.region], **tag_context(tags)}
+        needs.append(Needed(action, arn, context))
+        if tags:
+            by = {"ec2:createaction": [request.call.action]}
+            needs.append(Needed("ec2:CreateTags", arn, {**context, **by}))
+    return needs
+
+
 def template(request: Request, action: str) -> list[Needed]:
     """A launch template by id or name; one that is not there is moto's to report."""
     resource_id, name = (

@@ -11,12 +11,13 @@ import pytest
 # for the module and for all in it; the longest one that fits counts.
 LAYERS = [
     ["cli", "__main__"],
-    ["tools_of_run", "stores_of"],
+    ["tools_of_run", "stores_of", "images_of"],
     ["today"],
     ["wiring"],
     ["clouds", "storage", "lifecycle", "schedule"],
     ["state", "match", "ranking", "rates", "cost", "retry", "ssh", "machine", "workflow"],
-    ["clouds.base", "storage.base", "catalog", "config", "config_save", "secret_manager"],
+    ["secret_manager", "machine_images"],
+    ["clouds.base", "storage.base", "catalog", "config", "config_save"],
     ["resources", "spec", "deadline", "transfer"],
     ["google_rest"],
     ["units", "nearest", "google_sign_in", "yaml_lines", "ahead", "apart", "availability"],

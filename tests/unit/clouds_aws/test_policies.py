@@ -61,7 +61,7 @@ WIDE = re.compile(
 )
 
 
-@pytest.mark.parametrize("name", ["run", "init", "machine"])
+@pytest.mark.parametrize("name", ["run", "images", "init", "machine"])
 def test_only_reading_is_allowed_on_everything(name: str) -> None:
     for statement in statements(name):
         if "*" in listed(statement["Resource"]):
@@ -83,6 +83,17 @@ def test_only_what_is_ours_can_be_ended_or_changed(action: str) -> None:
     assert statement["Condition"]["StringLike"] == {"aws:ResourceTag/dstack-cloud": "*"}
 
 
+def test_only_images_of_ours_are_made_and_deleted() -> None:
+    for statement in statements("images"):
+        [(operator, condition)] = statement["Condition"].items()
+        assert (operator, *condition) in {
+            ("StringLike", "aws:ResourceTag/dstack-cloud"),
+            ("StringLike", "aws:RequestTag/dstack-cloud"),
+            ("StringEquals", "ec2:CreateAction"),
+        }
+    assert set(actions("images")).isdisjoint(set(actions("run")) - {"ec2:CreateTags"})
+
+
 def test_only_one_role_can_be_passed_and_to_ec2_alone() -> None:
     for name in ("run", "init"):
         [statement] = [one for one in statements(name) if one["Action"] == "iam:PassRole"]
@@ -93,7 +104,7 @@ def test_only_one_role_can_be_passed_and_to_ec2_alone() -> None:
 
 
 def test_tags_only_at_creation() -> None:
-    for name in ("run", "init"):
+    for name in ("run", "images", "init"):
         [statement] = [one for one in statements(name) if one["Action"] == "ec2:CreateTags"]
         assert "ec2:CreateAction" in statement["Condition"]["StringEquals"]
 
@@ -137,7 +148,7 @@ def documented() -> dict[str, set[str]]:
 
 def test_the_table_in_the_docs_is_the_policies() -> None:
     shipped: dict[str, set[str]] = {}
-    for name in ("run", "init", "machine"):
+    for name in ("run", "images", "init", "machine"):
         for action in actions(name):
             shipped.setdefault(action, set()).add(name)
     assert documented() == shipped
