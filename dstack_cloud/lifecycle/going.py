@@ -13,6 +13,7 @@ from dstack_cloud.lifecycle.private import Private
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.resources import Offer
+from dstack_cloud.state import ages, keys
 
 if TYPE_CHECKING:
     from dstack_cloud.lifecycle.in_time import InTime
@@ -52,4 +53,8 @@ def keeper(tools: Tools, record: RunRecord) -> InTime | None:
     from dstack_cloud.lifecycle.in_time import InTime, terms_of
 
     terms = terms_of(record, tools.timers.restart)
-    return None if terms is None else InTime(tools.store, record, terms)
+    if terms is None:
+        return None
+    # By the store's clock: this client's may be off, or that of who submitted the run.
+    age = ages.age(tools.store, record.run, [keys.run(record.run)])
+    return InTime(tools.store, record, terms, age=age)

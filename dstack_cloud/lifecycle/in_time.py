@@ -73,13 +73,23 @@ class InTime:
     """One client's view of a run with a deadline."""
 
     def __init__(
-        self, store: Store, record: RunRecord, terms: Terms, now: Callable[[], datetime] = utc_now
+        self,
+        store: Store,
+        record: RunRecord,
+        terms: Terms,
+        now: Callable[[], datetime] = utc_now,
+        age: float | None = None,
     ) -> None:
+        """``age`` is how many seconds ago the run was submitted, where that is known better than
+        by comparing this client's clock with the submitter's."""
         self._store = store
         self._record = record
         self._terms = terms
         self._now = now
         self._submitted_at = parse_time(record.submitted_at)
+        self._ahead = 0.0
+        if age is not None:
+            self._ahead = self._elapsed() - age
         self._seen: Seen = nothing_seen(terms)
         self._market: Market | None = None
         self._offers: tuple[Offer, ...] | None = None
@@ -218,7 +228,7 @@ class InTime:
         self._seen = self._seen.after(now, market.up, market.prices, zone)
 
     def _elapsed(self) -> float:
-        return (self._now() - self._submitted_at).total_seconds()
+        return (self._now() - self._submitted_at).total_seconds() - self._ahead
 
     def _restart(self, stretches: Sequence[Stretch]) -> float:
         return restart_time(self._terms, stretches)

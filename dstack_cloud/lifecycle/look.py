@@ -18,6 +18,7 @@ from dstack_cloud.lifecycle.budget import budget_left
 from dstack_cloud.lifecycle.claim import Claim
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
+from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.launch import Launched, asker, intent_of, token_of
 from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.memory import shortages_in
@@ -68,11 +69,17 @@ def _look(tools: Tools, going: Going, target: Following, offers: Sequence[Offer]
     try:
         held = _move(tools, going, target, machine, host_key, (token, offers), why)
     except DstackError:
-        tools.cloud.terminate(machine.region, [machine.id])
+        _end(tools, target, machine)
         raise
     if held is None or held.launched is None:
-        tools.cloud.terminate(machine.region, [machine.id])
+        _end(tools, target, machine)
     return Look(offers, held, answer.failures)
+
+
+def _end(tools: Tools, target: Following, machine: Machine) -> None:
+    tools.cloud.terminate(machine.region, [machine.id])
+    # Of the attempt that it was to follow: there may be no other.
+    note_late(tools.store, target.run, target.attempt, machine)
 
 
 def _move(

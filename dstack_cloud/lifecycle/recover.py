@@ -15,10 +15,13 @@ from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.verdict import Facts, Verdict, verdict
-from dstack_cloud.state import attempts
+from dstack_cloud.state import ages, attempts, keys
 from dstack_cloud.state.runs import RunState, read_run, settle
+from dstack_cloud.storage.base import Store
 from dstack_cloud.units import parse_time, utc_now
 
+# A store may tell the time of a write in whole seconds.
+_ROUNDED_S = 2.0
 _ALIVE = (MachineState.STARTING, MachineState.RUNNING)
 
 
@@ -62,6 +65,13 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         ),
     )
     found, reason = verdict(facts, now)
+    if (
+        found is Verdict.LOST
+        and machine is None
+        and not recorded
+        and _of_late(store, run, attempt, facts)
+    ):
+        return Verdict.AS_IS
     if found is Verdict.ENDED and facts.end is not None:
         settle(store, run, facts.end)
     elif found is Verdict.LOST:
@@ -117,6 +127,14 @@ def off_the_bill(
     elif told is None:
         told = launched_at + timedelta(seconds=timers.no_job)
     return min(max(told, launched_at), now)
+
+
+def _of_late(store: Store, run: str, attempt: int, facts: Facts) -> bool:
+    """Whether whoever launches gave a sign more recently than our clock would have it: the clock
+    may be off, or theirs."""
+    signs = [keys.intent(run, attempt), keys.lease(run, attempt)] if attempt else [keys.run(run)]
+    seconds = ages.age(store, run, signs)
+    return seconds is not None and seconds < facts.launch_time.total_seconds() - _ROUNDED_S
 
 
 def _patience(intent: Mapping[str, Any] | None) -> float:

@@ -8,6 +8,7 @@ from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import DetachedError, MachineLostError
 from dstack_cloud.lifecycle.claim import Lapse
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.machine_record import machine_as_json, machine_from_json
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
@@ -50,8 +51,10 @@ def take_over_launch(
     else:
         lost = MachineLostError(f"attempt {attempt} is lost: {words}", "run it again")
         record_end(store, run, attempt, RunState.LOST, "machine-lost", lost, retry=goes_on)
-    for machine in machines:
+    for number, machine in enumerate(machines):
         tools.cloud.terminate(machine.region, [machine.id])
+        if number:
+            note_late(store, run, attempt, machine)
     tools.report.warn("launching", f"attempt {attempt} is taken over: {words}")
     return True
 

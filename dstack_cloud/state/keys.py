@@ -1,6 +1,7 @@
 """Names of the objects in the store: pure, in one place.
 
 runs/<run>/run.json                          written once, by who submits
+runs/<run>/clock                             empty; when it was written is the store's time
 runs/<run>/stop.json                         {"abort": bool, ...}, by who stops
 runs/<run>/clients/<fingerprint>.pub         public key of a client that joined
 runs/<run>/attempts/<n>/intent.json          create-only: who holds it owns the attempt
@@ -37,6 +38,10 @@ def run(name: str) -> str:
 
 def stop(name: str) -> str:
     return f"runs/{name}/stop.json"
+
+
+def clock(name: str) -> str:
+    return f"runs/{name}/clock"
 
 
 def clients(name: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerProcess
@@ -179,6 +181,51 @@ def test_a_client_that_slept_before_it_asked_asks_no_more(run: Interrupted) -> N
     run.go()
     assert (warm.ended(sleeper), warm.ended(other)) == (0, 0), run.said("sleeper")
     assert not [call for call in run.lane.calls(mark) if call["action"] == "CreateFleet"]
+    assert len(run.machines(off=True)) == 2
+
+
+_AHEAD = """
+import time
+from datetime import timedelta
+import dstack_cloud.units as units
+now, wall = units.utc_now, time.time
+units.utc_now = lambda: now() + timedelta(hours=1)
+time.time = lambda: wall() + 3600
+from dstack_cloud.cli.app import main
+main()
+"""
+
+
+def test_a_client_an_hour_ahead_takes_over_from_a_dead_one_and_from_no_other(
+    run: Interrupted,
+) -> None:
+    """By its clock the other one should have had a machine long ago."""
+    (run.place / "ahead.py").write_text(_AHEAD)
+    client, hold = run.held("client", "CreateFleet", 1, "before")
+    lease = f"runs/{run.run}/attempts/2/lease.json"
+    wait_until("the first renewal", lambda: run.lane.keys(lease), 20)
+    ahead = subprocess.Popen(
+        [sys.executable, str(run.place / "ahead.py"), "attach", run.run],
+        cwd=run.lane.folder,
+        env=run.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until("it asks the store's time", lambda: run.lane.keys(f"runs/{run.run}/clock"), 30)
+    renewals = {run.lane.read(lease)}
+    while len(renewals) < 8:  # Twice the lease's time.
+        renewals.add(run.lane.read(lease))
+        time.sleep(0.1)
+    assert not run.has(2, "end")
+    client.kill()
+    warm.ended(client)
+    run.release(hold, drop=True)
+    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    run.go()
+    said, _ = ahead.communicate(timeout=60)
+    assert ahead.returncode == 0, said
+    assert run.lane.machines_left(20) == []
     assert len(run.machines(off=True)) == 2
 
 

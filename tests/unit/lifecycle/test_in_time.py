@@ -353,3 +353,19 @@ def test_a_machine_whose_clock_is_off_is_not_thought_to_have_done_more_or_less(
 
     assert at(latest - 60) is None
     assert at(latest + 30) == "no time is left to lose"
+
+
+@pytest.mark.parametrize("off", [-HOURS, HOURS])
+def test_a_run_is_as_old_as_the_store_says_whatever_the_submitters_clock_said(
+    store: Store, off: float
+) -> None:
+    record: Any = SimpleNamespace(
+        run="train-1", cloud="aws", submitted_at=format_time(BEGUN + timedelta(seconds=off))
+    )
+    clock = Clock()
+    clock.seconds = 100.0
+    in_time = InTime(store, record, RELAXED, clock, age=100.0)
+    clock.seconds = 16 * HOURS - 360 - 60
+    step = in_time.search()
+    assert isinstance(step(OFFERS, refused(SPOT, seconds=1e9), -120, PATIENCE), Wait)
+    assert step(OFFERS, refused(SPOT, seconds=1e9), 30, PATIENCE) == Ask((OFFERS[3],))
