@@ -25,7 +25,8 @@ def take_over_launch(
 
     False while its client renews its lease, where an agent has begun, or where another client was
     quicker. The run goes on with the next attempt if its rule says so, unless it is ``stopped``.
-    Of many who do this one gets the lease, and its end fences the client that was only asleep.
+    Of many who do this one gets the lease, which tells the client that was only asleep. One that is
+    killed on the way is followed by the next, in the same way.
     """
     run, store = record.run, tools.store
     intent = attempts.read_intent(store, run, attempt)
@@ -45,16 +46,17 @@ def take_over_launch(
         # What it costs until now is the run's.
         recorded = machine_as_json(machines[0], str(intent["host_key"]))
         attempts.record_machine(store, run, attempt, recorded)
+    # Before the end: whoever finds that would not look for machines any more.
+    for number, machine in enumerate(machines):
+        tools.cloud.terminate(machine.region, [machine.id])
+        if number:
+            note_late(store, run, attempt, machine)
     if stopped:
         ended = DetachedError(f"stopped: {words}")
         record_end(store, run, attempt, RunState.STOPPED, "stopped", ended)
     else:
         lost = MachineLostError(f"attempt {attempt} is lost: {words}", "run it again")
         record_end(store, run, attempt, RunState.LOST, "machine-lost", lost, retry=goes_on)
-    for number, machine in enumerate(machines):
-        tools.cloud.terminate(machine.region, [machine.id])
-        if number:
-            note_late(store, run, attempt, machine)
     tools.report.warn("launching", f"attempt {attempt} is taken over: {words}")
     return True
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import CLI, Emulator, Project, wait_until
 from support.refusals import refused
 from support.shortages import fleets, latest, short, tidied
 
@@ -196,6 +196,43 @@ def test_beside_a_machine_on_demand_it_looks_for_spot_and_waits_for_it_where_tha
     assert out.endswith("attempt 2, made by 1\n")
     assert kinds(project, run) == [(False, "moved"), (True, "exited")]
     assert cloud.machines() == []
+
+
+# Our own clock only: the SDKs correct theirs by the service's.
+_BEHIND = """
+import time
+from datetime import timedelta
+import dstack_cloud.units as units
+now, wall = units.utc_now, time.time
+units.utc_now = lambda: now() - timedelta(hours=1)
+time.time = lambda: wall() - 3600
+from dstack_cloud.cli.app import main
+main()
+"""
+
+
+def test_a_run_submitted_by_a_clock_an_hour_behind_is_not_an_hour_old(
+    cloud: Emulator, project: Project, tmp_path: Path
+) -> None:
+    project.workflows(BACK)
+    (tmp_path / "behind.py").write_text(_BEHIND)
+    words = [CLI[0], str(tmp_path / "behind.py"), "run", "back", "-y", "-d", "--gpu", "V100"]
+    begun = subprocess.run(
+        [*words, "--max-cost", "1"],
+        cwd=project.folder,
+        env=project.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert begun.returncode == 0, begun.stderr
+    run = begun.stdout.strip()
+    done = project.cli("attach", run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("attempt 2, made by 1\n")
+    assert kinds(project, run) == [(False, "moved"), (True, "exited")]
+    # Minutes of V100s: 3.06 $ an hour on demand.
+    (bill,) = project.json("cost", run)["runs"]
+    assert 0 < float(bill["cost"]) < 0.3
 
 
 @pytest.mark.parametrize(
