@@ -26,6 +26,8 @@ count from 1) and what to do next (``hint``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DstackError(Exception):
     """Base of all errors that the user sees.
@@ -190,3 +192,22 @@ class DetachedError(DstackError):
 
 class InternalError(DstackError):
     """A bug of ours."""
+
+
+def on_all_clouds(message: str, errors: Sequence[tuple[str, DstackError]]) -> DstackError:
+    """One error for what went wrong on each of several clouds. It is of the gravest kind: that no
+    machine was to be had, else the first that is more than that nothing fits. A cloud alone has its
+    own words."""
+    if len(errors) == 1:
+        return errors[0][1]
+    kinds = [type(error) for _, error in errors if not isinstance(error, NoOfferError)]
+    kind: type[DstackError] = (*kinds, NoOfferError)[0]
+    if NoCapacityError in kinds:
+        kind = NoCapacityError
+    told = "\n".join(f"  {cloud}: {_indented(error.message)}" for cloud, error in errors)
+    hints = dict.fromkeys(error.hint for _, error in errors if error.hint)
+    return kind(f"{message}:\n{told}", "\n".join(hints) or None)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")

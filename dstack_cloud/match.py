@@ -10,7 +10,7 @@ What is read of the catalog is all that the result depends on; nothing is change
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -24,6 +24,7 @@ from dstack_cloud.catalog.query import Catalog
 from dstack_cloud.catalog.rejections import Forbids, allowed, nothing_fits, rejections
 from dstack_cloud.errors import InputError, NoOfferError
 from dstack_cloud.resources import Offer, Rejection, ResourceRequest
+from dstack_cloud.transfer import Load, Place, bringing, bringing_at_most
 
 Ranking = Callable[[Sequence[Offer]], Sequence[Offer]]
 """Puts offers, cheapest first, in the order in which they are to be tried."""
@@ -138,6 +139,31 @@ def merged(plans: Sequence[Plan], missing: Sequence[str] = ()) -> Plan:
     return replace(
         plans[0], offers=tuple(offers), known=(total, rejections), missing=tuple(missing)
     )
+
+
+def with_egress(
+    plan: Plan, loads: Mapping[str, Sequence[Load]], stores: Mapping[str, Place], hours: Decimal
+) -> Plan:
+    """The plan ranked anew, with what it costs to bring in what a run depends on.
+
+    ``loads`` are what a run on each cloud needs and where it lies, ``stores`` where each cloud's
+    own store is. That cost is reckoned over ``hours`` of work, the time that a machine is expected
+    to be had for; where it is not known, by the dearest way that there is.
+    """
+
+    def reckoned(offer: Offer) -> tuple[tuple[bool, bool, Decimal], Offer]:
+        way = (loads.get(offer.cloud, ()), stores[offer.cloud], Place(offer.cloud, offer.region))
+        share = bringing_at_most(*way) / hours
+        zones = tuple(
+            replace(zone, expected=None if zone.cost is None else zone.cost + share)
+            for zone in offer.zones
+        )
+        spot, unknown, cost = _rank(offer)
+        priced = replace(offer, egress=bringing(*way), zones=zones if offer.spot else offer.zones)
+        return (spot, unknown, cost + share), priced
+
+    ranked = sorted(map(reckoned, plan.offers), key=lambda pair: pair[0])
+    return replace(plan, offers=tuple(offer for _, offer in ranked))
 
 
 def _rank(offer: Offer) -> tuple[bool, bool, Decimal]:

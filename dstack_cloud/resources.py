@@ -67,7 +67,8 @@ class Offer:
     """One instance type in one region at one price, spot or on demand.
 
     ``zones`` are cheapest first; ``price`` is that of the cheapest zone; ``on_demand`` is the
-    on-demand price of the same type in the same region.
+    on-demand price of the same type in the same region. ``egress`` is USD, once, for bringing what
+    a run depends on to that region from where it lies; None where not known.
     """
 
     cloud: str
@@ -81,6 +82,7 @@ class Offer:
     on_demand: Decimal | None
     zones: tuple[ZonePrice, ...] = field(default=())
     architecture: str = "x86_64"
+    egress: Decimal | None = Decimal(0)
 
     @property
     def saving(self) -> Decimal | None:

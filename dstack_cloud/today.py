@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dstack_cloud import wiring
-from dstack_cloud.errors import DstackError, NoOfferError, QuotaError
+from dstack_cloud.errors import DstackError, NoOfferError, QuotaError, on_all_clouds
 from dstack_cloud.units import utc_now
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def _priced_plan(config: Config, wanted: Mapping[str, ResourceRequest]) -> Plan:
             except DstackError as error:
                 errors[cloud] = error
     if not plans:
-        # Where all that is wrong is that nothing fits, the last word is no better than the first.
-        grave = [error for error in errors.values() if not isinstance(error, NoOfferError)]
-        raise next(iter(grave or errors.values()))
+        raise on_all_clouds("no cloud has an offer", list(errors.items()))
     missing = [
         f"{cloud} is left out: {error.message}"
         for cloud, error in errors.items()

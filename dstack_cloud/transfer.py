@@ -16,7 +16,7 @@ regions of North America and between those of Europe. Other distances are not kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,6 +29,14 @@ class Place:
 
     cloud: str
     region: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """Bytes that lie in the store of a place, and are needed on a machine."""
+
+    place: Place
+    size: int
 
 
 _FREE = Decimal(0)
@@ -110,6 +118,28 @@ def cost(size: int, price: Decimal | None) -> Decimal | None:
     if not size:
         return _FREE
     return None if price is None else price * size / GIB
+
+
+def bringing(loads: Iterable[Load], store: Place, machine: Place) -> Decimal | None:
+    """USD for getting loads onto a machine whose own cloud's store is at ``store``; None where a
+    price is not known. What lies in another cloud's store comes over by way of that one."""
+    costs = [cost(load.size, price(*way)) for load in loads for way in _ways(load, store, machine)]
+    return None if None in costs else sum(filter(None, costs), _FREE)
+
+
+def bringing_at_most(loads: Iterable[Load], store: Place, machine: Place) -> Decimal:
+    """The same, by `at_most` where a price is not known."""
+    costs = (
+        cost(load.size, at_most(*way)) for load in loads for way in _ways(load, store, machine)
+    )
+    return sum(filter(None, costs), _FREE)
+
+
+def _ways(load: Load, store: Place, machine: Place) -> list[tuple[Place, Place | None]]:
+    if load.place.cloud == store.cloud:
+        return [(load.place, machine)]
+    # Whoever carries it over is on the internet; what comes in is free.
+    return [(load.place, None), (store, machine)]
 
 
 def _to_internet(source: Place) -> Decimal | None:

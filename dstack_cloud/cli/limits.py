@@ -72,7 +72,13 @@ class Limits:
         if self.max_cost is None:
             return None
         hourly = offer_rates(first, request.disk, config.public_ip(first.cloud))
-        return budget_line(self.max_cost, first, hourly, bool(request.disk), self.refuse)
+        left = self.max_cost - (first.egress or 0)
+        if left <= 0:
+            raise self.refuse(
+                f"bringing in the dependencies alone costs {first.egress:.4f} $ in {first.region}",
+                "raise max_cost, or run where they lie: --cloud, --region",
+            )
+        return budget_line(left, first, hourly, bool(request.disk), self.refuse)
 
 
 def limits_of(

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dstack_cloud.cli import options, render
+from dstack_cloud.units import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dstack_cloud.catalog.query import Age, Catalog
     from dstack_cloud.config import Config
+    from dstack_cloud.lifecycle.dependencies import Located
     from dstack_cloud.match import Plan
     from dstack_cloud.resources import Offer
+    from dstack_cloud.workflow.load import Workflows
+    from dstack_cloud.workflow.workflow import Workflow
 
 
 def offers(
@@ -27,6 +34,13 @@ def offers(
     max_price: options.MaxPrice = None,
     cloud: options.Cloud = None,
     region: options.Region = None,
+    workflow: Annotated[
+        str | None,
+        typer.Option(
+            "--workflow",
+            help="For a workflow: its resources, and its dependencies' egress.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many to show.", min=1)] = 20,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why other machines do not fit.")
@@ -40,8 +54,9 @@ def offers(
     from dstack_cloud.cli.requests import overridden
     from dstack_cloud.resources import ResourceRequest
 
+    chosen = _workflow(workflow) if workflow is not None else None
     request = overridden(
-        ResourceRequest(interruptible=None),
+        chosen[1].request if chosen else ResourceRequest(interruptible=None),
         cpu,
         memory,
         gpu,
@@ -73,16 +88,67 @@ def offers(
 
         fresh = [one for one in catalogs if one.cloud in (clouds or UNSAID)]
         refresh_all(fresh, config or configuration.load(), region or [])
-    plan = match(request, catalogs, limit=limit)
+    deps = _dependencies(config, chosen, cloud)
+    plan = match(request, catalogs, limit=None if deps else limit)
     if not plan.offers:
         plan.launchable()  # Raises, with the nearest.
+    if deps and config is not None:
+        from dstack_cloud.cli.dependencies import reckoned
+
+        plan = replace(plan, offers=tuple(one for one in plan.offers if one.cloud in deps))
+        plan = reckoned(config, plan, deps, chosen[1].duration if chosen else None)
+        plan = replace(plan, offers=plan.offers[:limit])
     if as_json:
         render.print_json(plan_json(plan))
         return
     _print_table(plan.offers)
     _print_notes(plan, catalogs, explain)
+    if deps:
+        _print_egress(plan, deps, chosen[1].duration if chosen else None, explain)
     if explain and config is not None and config.stores:
         _print_reckoning(config, plan.offers)
+
+
+def _workflow(name: str) -> tuple[Workflows, Workflow]:
+    from pathlib import Path
+
+    from dstack_cloud.workflow.load import load_workflows
+
+    workflows = load_workflows(Path.cwd())
+    return workflows, workflows.get(name)
+
+
+def _dependencies(
+    config: Config | None, chosen: tuple[Workflows, Workflow] | None, cloud: str | None
+) -> dict[str, tuple[Located, ...]]:
+    """Where what the workflow depends on lies, for each cloud; nothing without such a workflow."""
+    if config is None or chosen is None or not chosen[1].dependencies:
+        return {}
+    from dstack_cloud import wiring
+    from dstack_cloud.cli.dependencies import found_on
+
+    workflows, workflow = chosen
+    return found_on(config, wiring.chosen(config, cloud), workflows, workflow.name, None)
+
+
+def _print_egress(
+    plan: Plan, deps: Mapping[str, Sequence[Located]], seconds: int | None, explain: bool
+) -> None:
+    """What it costs to bring in what the workflow depends on: where it lies, and to where."""
+    from dstack_cloud.cli.dependencies import egress_lines
+
+    lines = egress_lines(plan, deps, len(plan.offers), seconds)
+    if not explain:
+        for line in lines:
+            render.say(line)
+        return
+    print()
+    print("what the workflow depends on (its egress is reckoned in the order of the offers):")
+    first = next(iter(deps.values()))
+    for one in first:
+        print(f"  {one.dependency.name}: {format_size(one.size)} in the store of {one.cloud}")
+    for line in lines or ["no egress anywhere"]:
+        print(f"  {line}")
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -110,6 +176,7 @@ def offer_json(offer: Offer) -> dict[str, Any]:
         "spot": offer.spot,
         "price": None if offer.price is None else f"{offer.price:f}",
         "on_demand": None if offer.on_demand is None else f"{offer.on_demand:f}",
+        "egress": None if offer.egress is None else f"{round(offer.egress, 6).normalize():f}",
     }
 
 

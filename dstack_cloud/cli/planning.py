@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -71,17 +71,24 @@ def _regions(config: Config, request: ResourceRequest) -> dict[str, tuple[str, .
 
 class Planner:
     """Plans the attempts of a run: by the plan that it began with while that is fresh, by a new
-    one later."""
+    one later. ``whole`` reckons in what is not the machines' price."""
 
-    def __init__(self, config: Config, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan | None = None,
+        whole: Callable[[Plan], Plan] | None = None,
+    ) -> None:
         self._config = config
         self._plan = plan
+        self._whole = whole
         self._at = time.monotonic()
 
     def __call__(self, record: RunRecord) -> Sequence[Offer]:
         """The offers, best first. Raises what `make_plan` raises."""
         if self._plan is None or time.monotonic() - self._at > _GOOD_FOR_S:
             request = replace(record.request, clouds=(record.cloud,))
-            self._plan = make_plan(self._config, request, record.on_demand_too)
+            plan = make_plan(self._config, request, record.on_demand_too)
+            self._plan = self._whole(plan) if self._whole else plan
             self._at = time.monotonic()
         return [offer for offer in self._plan.offers if offer.cloud == record.cloud]

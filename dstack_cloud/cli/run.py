@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dstack_cloud.cli import options, render
-from dstack_cloud.errors import InputError, NoCapacityError, QuotaError
+from dstack_cloud.errors import (
+    DstackError,
+    InputError,
+    NoCapacityError,
+    QuotaError,
+    on_all_clouds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
     from dstack_cloud.cli.limits import Limits
     from dstack_cloud.config import Config
     from dstack_cloud.lifecycle.conclude import Outcome
-    from dstack_cloud.lifecycle.dependencies import Dependency
+    from dstack_cloud.lifecycle.dependencies import Dependency, Located
     from dstack_cloud.lifecycle.tools import Tools
     from dstack_cloud.match import Plan
     from dstack_cloud.resources import ResourceRequest
@@ -91,11 +98,10 @@ def run(
 
     workflows = load_workflows(Path.cwd())
     chosen = workflows.get(workflow)
-    deps: Mapping[str, tuple[Dependency, ...]] = {}
+    deps: Mapping[str, tuple[Located, ...]] = {}
     if chosen.dependencies:
         from dstack_cloud.cli.dependencies import found_on
 
-        # Where they are, the machine must be: another cloud's would have no way to them.
         first = {"dry_run": dry_run, "yes": yes, "region": region}
         deps = found_on(config, clouds, workflows, workflow, first if with_deps else None)
         clouds = list(deps)
@@ -140,7 +146,16 @@ def run(
         # For the plan to tell; made here, so that two threads do not begin it.
         wiring.process_apart()
         baked = ahead(partial(images_of.baked_images, config, clouds, region))
-    plan = make_plan(config, request, on_demand_too=limits.on_demand_too)
+
+    def whole(plan: Plan) -> Plan:
+        """The plan with what the dependencies cost to bring in."""
+        if not deps:
+            return plan
+        from dstack_cloud.cli.dependencies import reckoned
+
+        return reckoned(config, plan, deps, _seconds(limits))
+
+    plan = whole(make_plan(config, request, on_demand_too=limits.on_demand_too))
     budget = limits.check_budget(config, request, plan.offers[0])
     if not dry_run:
         for name in _in_order(plan, limits):
@@ -154,6 +169,10 @@ def run(
         unready = [offer for offer, image in zip(best, boots, strict=True) if image is None]
         slow = wiring.slow_to_start(config, unready)
         more += image_notes(boots)
+        if deps:
+            from dstack_cloud.cli.dependencies import egress_lines
+
+            more += egress_lines(plan, deps, _SHOWN, _seconds(limits))
         _show(chosen, request, spec.image, plan, slow, [budget, *more])
     limits.check_deadline()
     if dry_run:
@@ -167,7 +186,18 @@ def run(
     def carry_out(tools: Tools, limits: Limits) -> Outcome:
         stored = code() if code else store_code(tools.store, workflows.root)
         return _carry_out(
-            config, tools, stored, chosen, request, plan, args or [], limits, detach, deps, shown
+            config,
+            tools,
+            stored,
+            chosen,
+            request,
+            plan,
+            args or [],
+            limits,
+            detach,
+            deps,
+            whole,
+            shown,
         )
 
     return conclude(_on_the_first_that_can(list(tools.values()), limits, carry_out), as_json)
@@ -183,15 +213,17 @@ def _on_the_first_that_can(
     tools: Sequence[Tools], limits: Limits, carry_out: Callable[[Tools, Limits], Outcome]
 ) -> Outcome:
     """The outcome on the first cloud that has a machine; only the last is waited for."""
-    *others, last = tools
-    for at, each in enumerate(others):
+    failed: list[tuple[str, DstackError]] = []
+    for at, each in enumerate(tools):
+        last = at + 1 == len(tools)
         try:
-            return carry_out(each, limits.without_waiting())
+            return carry_out(each, limits if last else limits.without_waiting())
         except (NoCapacityError, QuotaError) as error:
-            following = tools[at + 1].cloud.name
-            words = f"{each.cloud.name}: {error.message}"
-            each.report.warn("capacity", words, f"{following} is asked next")
-    return carry_out(last, limits)
+            failed.append((each.cloud.name, error))
+            if not last:
+                words = f"{each.cloud.name}: {error.message}"
+                each.report.warn("capacity", words, f"{tools[at + 1].cloud.name} is asked next")
+    raise on_all_clouds("no cloud had a machine", failed)
 
 
 def _goes_on(plan: Plan, limits: Limits) -> str | None:
@@ -200,6 +232,11 @@ def _goes_on(plan: Plan, limits: Limits) -> str | None:
     if others:
         return f"the run is {first}'s, with its store; {', '.join(others)} only without capacity"
     return None
+
+
+def _seconds(limits: Limits) -> int | None:
+    """How long the work takes, where that is known."""
+    return limits.terms.duration if limits.terms else None
 
 
 def _require_known_gpu(workflow: Workflow) -> None:
@@ -225,7 +262,8 @@ def _carry_out(
     args: list[str],
     limits: Limits,
     detach: bool,
-    deps: Mapping[str, Sequence[Dependency]],
+    deps: Mapping[str, Sequence[Located]],
+    whole: Callable[[Plan], Plan],
     shown: Mapping[str, Sequence[str]],
 ) -> Outcome:
     from dstack_cloud.cli.planning import Planner
@@ -235,6 +273,15 @@ def _carry_out(
     from dstack_cloud.lifecycle.submit import Submission, submit
     from dstack_cloud.retry import default
 
+    needed = deps.get(tools.cloud.name, ())
+    brought: tuple[tuple[Dependency, ...], Decimal | None] = ((), Decimal(0))
+    if needed:
+        from dstack_cloud import wiring
+        from dstack_cloud.cli.dependencies import place_of
+        from dstack_cloud.lifecycle.bring_over import bring_over
+
+        store_of = partial(wiring.open_store_of, config)
+        brought = bring_over(tools, needed, store_of, partial(place_of, config))
     environment = workflow.common.environment or ()
     submission = Submission(
         workflow=workflow.name,
@@ -245,7 +292,8 @@ def _carry_out(
         ),
         request=request,
         artifacts=workflow.artifacts,
-        deps=deps.get(tools.cloud.name, ()),
+        deps=brought[0],
+        brought=brought[1],
         grace=workflow.grace,
         max_duration=limits.max_duration,
         retry=workflow.retry or default(bool(request.interruptible) or limits.terms is not None),
@@ -261,7 +309,7 @@ def _carry_out(
     record = submit(tools, submission)
     going = Going(
         record,
-        Planner(config, plan),
+        Planner(config, plan, whole),
         lambda: private_of(tools, record, os.environ),
         in_time=keeper(tools, record),
     )

@@ -127,6 +127,9 @@ def _attempt(record: AttemptRecord, moves: Moves | None) -> AttemptBill:
     used = (record.machine or {}).get("id")
     late = [one for one in record.late if one["id"] != used]
     costs = [_late(one) for one in late]
+    brought = record.intent.get("brought", "0")
+    if brought != "0":
+        costs.append(_brought(None if brought is None else Decimal(brought)))
     if record.machine is not None:
         machine, _ = machine_from_json(record.machine)
         started = machine.launched_at
@@ -154,6 +157,12 @@ def ended_at(end: Mapping[str, Any]) -> datetime | None:
     nobody was there to see it; None for one that has not ended."""
     told = end.get("machine_ended_at") or end.get("ended_at")
     return parse_time(str(told)) if told else None
+
+
+def _brought(amount: Decimal | None) -> Cost:
+    """The bill of what was carried over from another cloud's store before the launch."""
+    free = Decimal(0)
+    return Cost(amount, amount, free, free, free, amount)
 
 
 def _late(document: Mapping[str, Any]) -> Cost:

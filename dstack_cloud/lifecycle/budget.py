@@ -21,15 +21,21 @@ def budget_left(store: Store, record: RunRecord, attempt: int) -> Decimal | None
 
     Raises CostLimitError when nothing is left, or when what one of them cost is not known.
     """
-    if record.max_cost is None or attempt == 1:
-        return record.max_cost
+    if record.max_cost is None:
+        return None
+    if attempt == 1:
+        spent = None if record.brought is None else Decimal(record.brought)
+        return _left(record, remaining(record.max_cost, [spent]))
     earlier = [one for one in attempts_of(store, record.run) if one.number < attempt]
     bill = bill_of(record.run, record.workflow, RunState.RECOVERING, earlier)
-    left = remaining(record.max_cost, (one.cost.cost for one in bill.attempts))
+    return _left(record, remaining(record.max_cost, (one.cost.cost for one in bill.attempts)))
+
+
+def _left(record: RunRecord, left: Decimal | None) -> Decimal:
     if left is None:
         raise CostLimitError(
-            f"what earlier attempts of {record.run} cost is not known, nor what they left of its "
-            f"budget of {record.max_cost} $",
+            f"what {record.run} has cost so far is not known, nor what is left of its budget of "
+            f"{record.max_cost} $",
             f"dstack-cloud cost {record.run} shows the attempts",
         )
     if not left:

@@ -11,6 +11,7 @@ from dstack_cloud.errors import NotFoundError
 from dstack_cloud.nearest import did_you_mean
 from dstack_cloud.spec import WORKING_DIR
 from dstack_cloud.state import runs, tags
+from dstack_cloud.state.artifacts import list_artifacts
 from dstack_cloud.state.runs import RunState
 from dstack_cloud.state.tags import Tag
 from dstack_cloud.storage.base import Store
@@ -28,6 +29,15 @@ class Dependency:
     paths: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Located:
+    """A dependency, the cloud whose store has it, and its bytes."""
+
+    dependency: Dependency
+    cloud: str
+    size: int
+
+
 def latest_run(store: Store, workflow: str) -> str | None:
     """A workflow's latest successful run, by its number."""
     done = runs.listing(store, [RunState.DONE])
@@ -41,17 +51,33 @@ def resolve(store: Store, workflow: Workflow, known: Sequence[str]) -> tuple[Dep
     NotFoundError, at the place in the file, for one that has nothing to bring, with the command
     that makes it; InputError where two would lie at the same place.
     """
-    found = tuple(
-        _resolved(store, workflow, index, name, known)
-        for index, name in enumerate(workflow.dependencies)
-    )
-    require_apart(workflow, [(one.name, one.paths) for one in found])
+    found = resolve_each(store, workflow, known)
+    for one in found:
+        if isinstance(one, NotFoundError):
+            raise one
+    there = tuple(one for one in found if isinstance(one, Dependency))
+    require_apart(workflow, [(one.name, one.paths) for one in there])
+    return there
+
+
+def resolve_each(
+    store: Store, workflow: Workflow, known: Sequence[str]
+) -> list[Dependency | NotFoundError]:
+    """For each of the workflow's dependencies what it is in this store, or why it is not there."""
+    found: list[Dependency | NotFoundError] = []
+    for index, name in enumerate(workflow.dependencies):
+        try:
+            found.append(_resolved(store, workflow, index, name, known))
+        except NotFoundError as error:
+            found.append(error)
     return found
 
 
-def require_possible(store: Store, workflows: Mapping[str, Workflow], names: Sequence[str]) -> None:
+def require_possible(
+    stores: Sequence[Store], workflows: Mapping[str, Workflow], names: Sequence[str]
+) -> None:
     """Before the first of these workflows is run, of which each may need the ones before it: what
-    no run of them brings about must be there.
+    no run of them brings about must be there, in one of the stores.
 
     NotFoundError, at the place in the file, for a tag that is missing, and for a workflow that has
     no successful run and is not in the file, or keeps no artifacts.
@@ -59,11 +85,21 @@ def require_possible(store: Store, workflows: Mapping[str, Workflow], names: Seq
     for workflow in (workflows[name] for name in names if name in workflows):
         for index, needed in enumerate(workflow.dependencies):
             if needed.startswith(":"):
-                _tagged(store, workflow, index, needed)
+                if all(tags.find(store, needed[1:]) is None for store in stores):
+                    raise _no_tag(stores[0], workflow, index, needed)
             elif needed in names and needed not in workflows:
                 raise _no_run(workflow, index, needed, list(workflows))
             elif needed in names and not workflows[needed].artifacts:
                 raise _keeps_nothing(workflow, index, needed)
+
+
+def size_of(store: Store, dependency: Dependency) -> int:
+    """The bytes that come with it."""
+    return sum(
+        item.size
+        for path in dependency.paths
+        for item in list_artifacts(store, dependency.source, "" if path == "." else path)
+    )
 
 
 def _resolved(
@@ -85,10 +121,14 @@ def _resolved(
 def _tagged(store: Store, workflow: Workflow, index: int, name: str) -> Tag:
     tag = tags.find(store, name[1:])
     if tag is None:
-        guess = did_you_mean(name[1:], tags.names(store))
-        hint = f"dstack-cloud tags add {name[1:]} RUN makes it"
-        raise _missing(workflow, index, f"there is no tag '{name[1:]}'{guess}", hint)
+        raise _no_tag(store, workflow, index, name)
     return tag
+
+
+def _no_tag(store: Store, workflow: Workflow, index: int, name: str) -> NotFoundError:
+    guess = did_you_mean(name[1:], tags.names(store))
+    hint = f"dstack-cloud tags add {name[1:]} RUN makes it"
+    return _missing(workflow, index, f"there is no tag '{name[1:]}'{guess}", hint)
 
 
 def _no_run(workflow: Workflow, index: int, name: str, known: Sequence[str]) -> NotFoundError:

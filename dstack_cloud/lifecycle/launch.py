@@ -148,6 +148,8 @@ def intent_of(
         "by": tools.owner,
         # How long its client may go on looking: a run is not lost for having no machine yet.
         "patience": _patience(record).until,
+        # What the run has cost before its first machine.
+        "brought": record.brought if attempt == 1 else "0",
         # For how long its client may give no sign while it launches: see `lifecycle.claim`.
         "lease": tools.timers.lease,
         "at": format_time(utc_now()),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dstack_cloud.clouds.base import Leftover
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
-from dstack_cloud.state import attempts
+from dstack_cloud.state import attempts, copies
 from dstack_cloud.state.runs import RunState, listing, move, tidy
+from dstack_cloud.units import utc_now
 
 LIVE = [state for state in RunState if not state.final]
 
@@ -43,6 +44,7 @@ def find_leftovers(tools: Tools, regions: Sequence[str]) -> list[Leftover]:
     for row in listing(tools.store, LIVE):
         reconcile(tools, row.run)
     tidy(tools.store)
+    copies.forget_old(tools.store, utc_now())
     live = {row.run: _live(tools, row.run) for row in listing(tools.store, LIVE)}
     # What is not a region's but the whole account's is told by each.
     found = dict.fromkeys(one for region in regions for one in tools.cloud.leftovers(region))

@@ -24,7 +24,8 @@ from dstack_cloud.units import parse_time
 class RunRecord:
     """One submission. ``code`` is the key of the code archive in the store, None without code.
 
-    ``deps`` are `dependencies.Dependency`, JSON-ready: runs that another attempt brings in, too.
+    ``deps`` are `dependencies.Dependency`, JSON-ready: runs that another attempt brings in, too;
+    ``brought`` is USD for bringing them over from another cloud's store, None where not known.
     ``max_cost`` is USD for all attempts together; ``on_demand_after`` the seconds of looking for a
     spot machine after which one on demand will do (None: never); ``wait`` how many seconds to go on
     looking where nothing is to be had. ``deadline`` is the moment by which the work must be done,
@@ -41,6 +42,7 @@ class RunRecord:
     container: ContainerSpec
     artifacts: tuple[Mapping[str, Any], ...] = ()
     deps: tuple[Mapping[str, Any], ...] = ()
+    brought: str | None = "0"
     code: str | None = None
     secrets: tuple[str, ...] = ()
     private: tuple[str, ...] = ()

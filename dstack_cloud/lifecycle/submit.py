@@ -23,7 +23,8 @@ class Submission:
 
     ``container`` makes the container spec for the run's name; ``private`` are the environment
     variables whose values must not be written down: they travel to the machine alone. ``code`` is
-    the key of the uploaded archive. ``deadline`` is seconds from now on.
+    the key of the uploaded archive. ``brought`` is USD for what the dependencies cost to bring over
+    from another cloud's store, None where not known. ``deadline`` is seconds from now on.
     """
 
     workflow: str
@@ -32,6 +33,7 @@ class Submission:
     request: ResourceRequest
     artifacts: Sequence[ArtifactSpec]
     deps: Sequence[Dependency]
+    brought: Decimal | None
     grace: int
     max_duration: int | None
     max_cost: Decimal | None
@@ -69,6 +71,7 @@ def submit(tools: Tools, submission: Submission) -> RunRecord:
             container=replace(container, environment=written),
             artifacts=tuple(vars(artifact) for artifact in submission.artifacts),
             deps=tuple(vars(one) for one in submission.deps),
+            brought=None if submission.brought is None else f"{submission.brought:f}",
             code=submission.code,
             secrets=submission.secrets,
             private=tuple(sorted(submission.private)),

@@ -16,6 +16,8 @@ index/<state>/<run>                          empty; the state is in the name
 index/deleted/<run>                          empty; its name is not given again
 artifacts/<run>/<path>                       as the container left them
 artifacts/:<tag>:<8 hex>/<path>              local files that were tagged
+artifacts/<cloud>:<source>/<path>            brought over from that cloud's store
+copies/<cloud>/<source>                      empty; when such a copy was last wanted
 tags/<tag>.json                              create-only: what the tag stands for
 code/<sha256>.tar.gz                         the user's code, once per content
 capacity/<cloud>/<region>/<zone>/<machine>/<market>/<until>
@@ -108,6 +110,14 @@ def runs(name: str) -> str:
 
 def artifacts(name: str) -> str:
     return f"artifacts/{name}/"
+
+
+def copies() -> str:
+    return "copies/"
+
+
+def copy(cloud: str, source: str) -> str:
+    return f"{copies()}{cloud}/{source}"
 
 
 def tag(name: str = "") -> str:

@@ -52,6 +52,14 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def gcp_stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulated Google Cloud of that kind."""
+    home = str(tmp_path_factory.mktemp("home"))
+    with _emulator(f"e2e-gcp-stub-{os.getpid()}", home, "--stub", "--cloud", "gcp") as found:
+        yield found
+
+
 @contextmanager
 def _emulator(name: str, home: str, *options: str) -> Iterator[Emulator]:
     command = [sys.executable, "-m", "moto_fixtures"]

@@ -123,7 +123,7 @@ def test_what_no_run_before_can_bring_is_told_before_any(
         (tmp_path / ".dstack/workflows.yaml").write_text(text.rpartition("  - {")[0] + prepare)
         workflows = load_workflows(tmp_path).by_name
     with pytest.raises(NotFoundError) as caught:
-        require_possible(store, workflows, [*missing, "train"])
+        require_possible([store], workflows, [*missing, "train"])
     assert words in caught.value.message
     assert caught.value.where is not None
     assert caught.value.where.startswith(".dstack/workflows.yaml:5:")
