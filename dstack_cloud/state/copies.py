@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dstack_cloud.errors import InputError
 from dstack_cloud.state import keys
 from dstack_cloud.state.artifacts import Artifact, list_artifacts
+from dstack_cloud.state.deletion import require_unneeded
 from dstack_cloud.state.documents import together
 from dstack_cloud.state.sweep import delete_all
 from dstack_cloud.storage.base import Store
@@ -68,11 +70,17 @@ def carry_over(
 
 
 def forget_old(store: Store, now: datetime) -> int:
-    """Delete the copies that nobody has wanted for `KEPT`; answers how many objects that were."""
+    """Delete the copies that nobody has wanted for `KEPT`, and that no live run may bring in again;
+    answers how many objects that were."""
     start, count = keys.copies(), 0
     for mark in list(store.list(start)):
         cloud, _, source = mark.key.removeprefix(start).partition("/")
-        if now - mark.modified > KEPT:
-            count += delete_all(store, keys.artifacts(copied_source(cloud, source)))
-            store.delete([mark.key])
+        if now - mark.modified <= KEPT:
+            continue
+        try:
+            require_unneeded(store, copied_source(cloud, source), source)
+        except InputError:
+            continue
+        count += delete_all(store, keys.artifacts(copied_source(cloud, source)))
+        store.delete([mark.key])
     return count

@@ -197,8 +197,13 @@ def test_copies_that_nobody_wants_any_more_go(stores: dict[str, LocalStore]) -> 
     files = list(list_artifacts(stores["aws"], "prepare-1"))
     copies.carry_over(stores["aws"], here, "aws", "prepare-1", files, lambda _: None)
     assert copies.forget_old(here, utc_now()) == 0
+    deps = [{"name": "prepare", "source": "aws:prepare-1", "paths": ["data"]}]
+    live = runs.submit(here, "train", lambda _: {"workflow": "train", "deps": deps})
+    assert copies.forget_old(here, utc_now() + copies.KEPT * 2) == 0
+    runs.settle(here, live, RunState.DONE)
     assert copies.forget_old(here, utc_now() + copies.KEPT * 2) == 1
-    assert [item.key for item in here.list("")] == ["artifacts/aws:other-1/x"]
+    left = [item.key for item in here.list("artifacts/")] + list(here.list("copies/"))
+    assert left == ["artifacts/aws:other-1/x"]
 
 
 @pytest.mark.parametrize(
