@@ -345,6 +345,7 @@ def endpoints(name: str, environ: Mapping[str, str] | None = None) -> dict[str, 
         return {
             "compute": environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"),
             "storage": environ.get("STORAGE_EMULATOR_HOST"),
+            "iamcredentials": environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS"),
         }
     return {}
 

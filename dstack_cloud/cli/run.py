@@ -105,6 +105,7 @@ def run(
         first = {"dry_run": dry_run, "yes": yes, "region": region}
         deps = found_on(config, clouds, workflows, workflow, first if with_deps else None)
         clouds = list(deps)
+    clouds = chosen.on_its_cloud(clouds)
     if chosen.secrets:
         from dstack_cloud.cli import needed_secrets
 
@@ -303,6 +304,7 @@ def _carry_out(
         deadline=limits.terms.deadline if limits.terms else None,
         duration=limits.terms.duration if limits.terms else None,
         secrets=workflow.secrets,
+        cloud_access=workflow.cloud_access,
         private=frozenset(item.name for item in environment if item.value is None),
         code=code.key if code.files else None,
     )

@@ -22,6 +22,7 @@ _REASONS: dict[str, type[DstackError]] = {
     "rate-limit": errors.ThrottledError,
     "login": errors.CredentialsError,
     "denied": errors.PermissionDeniedError,
+    "cloud-access": errors.PermissionDeniedError,
     "disk": errors.InputError,
     "setup": errors.TryAgainError,
     "restore": errors.ArtifactsError,

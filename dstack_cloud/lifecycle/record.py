@@ -24,6 +24,7 @@ from dstack_cloud.units import parse_time
 class RunRecord:
     """One submission. ``code`` is the key of the code archive in the store, None without code.
 
+    ``cloud_access`` is the role or service account whose credentials the container gets.
     ``deps`` are `dependencies.Dependency`, JSON-ready: runs that another attempt brings in, too;
     ``brought`` is USD for bringing them over from another cloud's store, None where not known.
     ``max_cost`` is USD for all attempts together; ``on_demand_after`` the seconds of looking for a
@@ -46,6 +47,7 @@ class RunRecord:
     code: str | None = None
     secrets: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
+    cloud_access: str | None = None
     grace: int = 30
     max_duration: int | None = None
     max_cost: Decimal | None = None

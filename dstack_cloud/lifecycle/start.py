@@ -14,6 +14,7 @@ from dstack_cloud.lifecycle.machine_record import machine_as_json
 from dstack_cloud.lifecycle.private import Private
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.machine.access import container_variables
 from dstack_cloud.machine.bundle import agent_bundle
 from dstack_cloud.machine.job import ArtifactSpec, DependencySpec, Job, Retry, StoreAccess, Timers
 from dstack_cloud.machine.push import bootstrap_argv, bootstrap_stdin, started_host_key
@@ -67,6 +68,8 @@ def job(
     secrets = private.environment
     if any("{token}" in page for page in record.container.pages.values()):
         secrets = {**secrets, TOKEN: token_urlsafe(24)}
+    access = container_variables(record.cloud_access)
+    secrets = {**secrets, **access}
     left, price = budget_left(tools.store, record, attempt), hourly_price(machine)
     if left is not None and price is None:
         raise InputError(
@@ -108,6 +111,7 @@ def job(
         secrets=secrets,
         masks=private.masks,
         registry=private.registry,
+        cloud_access=record.cloud_access,
         max_duration=record.max_duration,
         max_cost=None if left is None else str(left),
         price=None if price is None else f"{price:f}",

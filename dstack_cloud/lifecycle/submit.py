@@ -43,6 +43,7 @@ class Submission:
     deadline: int | None
     duration: int | None
     secrets: tuple[str, ...]
+    cloud_access: str | None
     private: frozenset[str]
     code: str | None
 
@@ -74,6 +75,7 @@ def submit(tools: Tools, submission: Submission) -> RunRecord:
             brought=None if submission.brought is None else f"{submission.brought:f}",
             code=submission.code,
             secrets=submission.secrets,
+            cloud_access=submission.cloud_access,
             private=tuple(sorted(submission.private)),
             grace=submission.grace,
             max_duration=submission.max_duration,

@@ -12,7 +12,7 @@ from dstack_cloud.errors import InternalError
 
 # On the wire, where the whole is compressed at once: better than file by file, and what runs on the
 # machine need not be unpacked at each start.
-MAX_SENT = 72 * 1024
+MAX_SENT = 96 * 1024
 _MAIN = b"import sys\n\nfrom agent.main import main\n\nsys.exit(main(sys.argv[1:]))\n"
 # The oldest moment a zip file can hold: the same sources give the same bytes, whenever built.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -34,7 +34,7 @@ def agent_bundle() -> bytes:
 
 
 def packed(bundle: bytes) -> bytes:
-    """The program as it is sent: at most 72 KB, else InternalError."""
+    """The program as it is sent: at most 96 KB, else InternalError."""
     data = zlib.compress(bundle, 9)
     if len(data) > MAX_SENT:
         raise InternalError(f"the agent has {len(data)} bytes, more than {MAX_SENT}")

@@ -82,7 +82,8 @@ class Job:
     has been replaced.
 
     ``secrets`` are environment variables, ``masks`` the texts that are hidden in the log;
-    ``registry`` is ``username`` and ``password`` for the image's registry, or nothing.
+    ``registry`` is ``username`` and ``password`` for the image's registry, or nothing;
+    ``cloud_access`` the role or service account whose credentials the container gets.
     ``shown_runs`` are runs whose artifacts come to ``{root}/shown/<run>`` as they arrive in the
     store, those whose names match one of ``shown_files``, if there are any.
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
@@ -110,6 +111,7 @@ class Job:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     masks: Sequence[str] = field(default=(), repr=False)
     registry: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cloud_access: str | None = None
     max_duration: int | None = None
     max_cost: str | None = None
     price: str | None = None
@@ -155,6 +157,7 @@ class Job:
             "secrets": dict(self.secrets),
             "masks": list(self.masks),
             "registry": dict(self.registry),
+            "cloud_access": self.cloud_access,
             "max_duration": self.max_duration,
             "max_cost": self.max_cost,
             "price": self.price,

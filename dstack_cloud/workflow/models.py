@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dstack_cloud.resources import GpuRequest, ResourceRequest
 from dstack_cloud.spec import TOKEN
 from dstack_cloud.workflow import variables
+from dstack_cloud.workflow.access import checked
 from dstack_cloud.workflow.gpu import parse_gpu
 from dstack_cloud.workflow.types import (
     ArtifactPath,
@@ -250,6 +251,10 @@ class Common(Model):
     )
     registry_auth: RegistryAuth | None = Field(
         default=None, description="How to sign in for a private image."
+    )
+    cloud_access: Annotated[str, AfterValidator(checked)] | None = Field(
+        default=None,
+        description="The AWS role or Google service account whose credentials the container gets.",
     )
     working_dir: WorkingDir | None = Field(
         default=None, description="Where to run, relative to the repository."

@@ -21,6 +21,7 @@ from dstack_cloud.spec import (
     ProviderContext,
 )
 from dstack_cloud.workflow import variables
+from dstack_cloud.workflow.access import cloud_of
 from dstack_cloud.workflow.image import problem_of
 from dstack_cloud.workflow.models import Common, Resources
 from dstack_cloud.workflow.problems import combined
@@ -123,6 +124,28 @@ class Workflow:
         """The names of the secrets that the workflow needs, sorted."""
         found = (name for name in self.variables if name.startswith("secrets."))
         return tuple(sorted(name.removeprefix("secrets.") for name in found))
+
+    @property
+    def cloud_access(self) -> str | None:
+        """The role or service account whose credentials the container gets; None for none."""
+        return self.common.cloud_access
+
+    def on_its_cloud(self, clouds: Sequence[str]) -> list[str]:
+        """Those of the clouds that can give the container what `cloud_access` asks for.
+
+        InputError where none of them can.
+        """
+        if self.cloud_access is None:
+            return list(clouds)
+        cloud = cloud_of(self.cloud_access)
+        if cloud not in clouds:
+            raise self.error_at(
+                "cloud_access",
+                f"'{self.cloud_access}' is of {cloud}, and the run would be on "
+                f"{' or '.join(clouds)}",
+                f"name one of that cloud, or run it with --cloud {cloud}",
+            )
+        return [cloud]
 
     def error_at(self, key: str, message: str, hint: str | None = None) -> InputError:
         """An error at one of the workflow's keys, for what shows only when a plan is made.

@@ -31,7 +31,6 @@ class AwsControl(Control):
             ("POST", "users", self._user),
             ("POST", "foreign-buckets", self._foreign_bucket),
             ("GET", "permissions", self._permissions),
-            ("POST", "registry-logins", self._registry_login),
         )
         super().__init__(emulator, info, own)
         self._emulator = emulator
@@ -127,11 +126,6 @@ class AwsControl(Control):
     def _foreign_bucket(self, query: Query, body: Body) -> Any:
         s3.create_foreign_bucket(str(body["name"]))
         return body
-
-    def _registry_login(self, query: Query, body: Body) -> Any:
-        """A user of the registry that wants a login of its own."""
-        self._emulator.registries.logins[str(body["username"])] = str(body["password"])
-        return {"username": body["username"]}
 
     def _permissions(self, query: Query, body: Body) -> Any:
         return [

@@ -62,7 +62,8 @@ class Emulator:
         self.identities = Identities(self.clock)
         self.authority = Authority()
         self.ecr = Ecr(self.log)
-        self.registries = Registries(self.log, self.faults, self.ecr)
+        self.logins: dict[str, str] = {}
+        self.registries = Registries(self.log, self.faults, self.ecr, self.logins)
 
     def use(self, machines: Machines) -> None:
         """Launch on these machines from now on."""

@@ -21,6 +21,7 @@ DOCUMENTS = {
     "cloudbilling.v1": "cloudbilling.googleapis.com",
     "cloudresourcemanager.v1": "cloudresourcemanager.googleapis.com",
     "cloudresourcemanager.v3": "cloudresourcemanager.googleapis.com",
+    "iamcredentials.v1": "iamcredentials.googleapis.com",
     "iam.v1": "iam.googleapis.com",
     "secretmanager.v1": "secretmanager.googleapis.com",
     "serviceusage.v1": "serviceusage.googleapis.com",

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from moto_fixtures.gcp import refusals, secrets
 from moto_fixtures.gcp.answer import Answer, error_answer, json_answer
+from moto_fixtures.gcp.artifacts import Artifacts
 from moto_fixtures.gcp.call import Call, GcpError
 from moto_fixtures.gcp.catalog import answers as catalog
 from moto_fixtures.gcp.catalog.quotas import QUOTAS
@@ -35,6 +36,7 @@ from moto_fixtures.gcp.request import Request
 from moto_fixtures.gcp.services import Services
 from moto_fixtures.gcp.tokens import Bearer, TokenError, Tokens
 from moto_fixtures.machine.base import Machines
+from moto_fixtures.machine.registries import Registries
 from moto_fixtures.shared.clock import Clock
 from moto_fixtures.shared.faults import Fault, Faults
 from moto_fixtures.shared.holds import Hold, Holds
@@ -70,6 +72,8 @@ class Emulator:
         self.firewalls = Firewalls(stamp(datetime(2026, 1, 31, 9, 30, tzinfo=UTC)))
         self.instances = Instances(self.clock, self.disks)
         self.instances.on_system_event = self._system_event
+        self.logins: dict[str, str] = {}
+        self.registries = Registries(self.log, self.faults, Artifacts(self.identify), self.logins)
         self.quotas = QUOTAS
         QUOTAS.usage = lambda region, metric: quota.usage(self.instances.holding(), region, metric)
 

@@ -13,7 +13,14 @@ from moto_fixtures.gcp.project import PROJECT, REGION
 SERVER = "moto_fixtures.gcp.server"
 SCHEME = "gs"
 PORTS = ("--port", "--storage-port")
-_APIS = ("CLOUDBILLING", "CLOUDRESOURCEMANAGER", "IAM", "SECRETMANAGER", "SERVICEUSAGE")
+_APIS = (
+    "CLOUDBILLING",
+    "CLOUDRESOURCEMANAGER",
+    "IAM",
+    "IAMCREDENTIALS",
+    "SECRETMANAGER",
+    "SERVICEUSAGE",
+)
 _OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"
 
 

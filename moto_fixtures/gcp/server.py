@@ -49,8 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         network = Network.load(asked.name)
         emulator.use(
-            DockerMachines(network, emulator.machine_credentials, emulator.instances.on_exit)
+            DockerMachines(
+                network,
+                emulator.machine_credentials,
+                emulator.instances.on_exit,
+                emulator.registries.hosts,
+            )
         )
+        emulator.registries.serve(network)
     find("GET", "/")
     port = asked.port or _free()
     address = asked.gateway or LOOPBACK

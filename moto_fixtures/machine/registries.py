@@ -57,8 +57,8 @@ class Gate(Protocol):
 class Registries:
     """``logins`` are names and passwords for `CLOSED`; `OPEN` wants none, a cloud's own its own."""
 
-    def __init__(self, log: CallLog, faults: Faults, gate: Gate) -> None:
-        self.logins: dict[str, str] = {}
+    def __init__(self, log: CallLog, faults: Faults, gate: Gate, logins: Mapping[str, str]) -> None:
+        self._logins = logins
         self._log = log
         self._faults = faults
         self._gate = gate
@@ -118,7 +118,7 @@ class Registries:
             return
         username, password = basic(header)
         if host == CLOSED:
-            if not username or self.logins.get(username) != password:
+            if not username or self._logins.get(username) != password:
                 raise Refusal(401, "UNAUTHORIZED", "authentication required")
             return
         if host not in self._gate.hosts:

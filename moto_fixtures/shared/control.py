@@ -38,6 +38,7 @@ class Controlled(Protocol):
     log: CallLog
     faults: Faults
     holds: Holds
+    logins: dict[str, str]
 
 
 class Control(ABC):
@@ -58,6 +59,7 @@ class Control(ABC):
             ("POST", "holds", self._add_hold),
             ("POST", "holds/([0-9]+)/release", self._release),
             ("DELETE", "holds", self._clear_holds),
+            ("POST", "registry-logins", self._registry_login),
             ("GET", "clock", self._clock),
             ("POST", "clock", self._advance),
             ("DELETE", "clock", self._reset_clock),
@@ -89,6 +91,11 @@ class Control(ABC):
         except (ValueError, TypeError, KeyError, InvalidOperation) as error:
             return 400, {"error": f"{type(error).__name__}: {error}"}
         return 404, {"error": f"no such control: {method} {PREFIX}{path}"}
+
+    def _registry_login(self, query: Query, body: Body) -> Any:
+        """A user of the registry that wants a login of its own."""
+        self._kept.logins[str(body["username"])] = str(body["password"])
+        return {"username": body["username"]}
 
     def _ready(self, query: Query, body: Body) -> Any:
         return {"ready": True, **self._info}

@@ -112,7 +112,7 @@ def _make_account(sessions: Sessions, project: str, account: str, settings: Sett
 
 
 def _bind(sessions: Sessions, project: str, account: str, members: Sequence[str]) -> str:
-    wanted = [policies.machine_binding(project, account)]
+    wanted = [policies.machine_binding(project, account), policies.pull_binding(project, account)]
     if members:
         wanted.append(policies.run_binding(project, members))
         wanted.append(policies.secrets_binding(project, members))

@@ -2,8 +2,8 @@
 
 The files stand in ``policies/``, as ``gcloud iam roles create NAME --file FILE`` takes them:
 ``run`` (daily use, in the project), ``secrets`` (those of our name, for those who run), ``store``
-(the bucket, for machines and for those who run), ``machine`` (the machines, in the project) and
-``init`` (once, for the administrator). Conditions:
+(the bucket, for machines and for those who run), ``machine`` and
+``pull`` (the machines, in the project) and ``init`` (once, for the administrator). Conditions:
 docs.cloud.google.com/iam/docs/conditions-attribute-reference and …/storage/docs/access-control/iam
 ("Conditions").
 """
@@ -17,12 +17,13 @@ from typing import Any
 
 from dstack_cloud.clouds.gcp.names import PREFIX
 
-NAMES = ("run", "secrets", "store", "machine", "init")
+NAMES = ("run", "secrets", "store", "machine", "pull", "init")
 ROLE_IDS = {
     "run": "dstackCloudRun",
     "secrets": "dstackCloudSecrets",
     "store": "dstackCloudStore",
     "machine": "dstackCloudMachine",
+    "pull": "dstackCloudPull",
 }
 """The roles that `init` makes in the project."""
 USE_ACCOUNT = "roles/iam.serviceAccountUser"
@@ -59,6 +60,11 @@ def machine_binding(project: str, account: str) -> dict[str, Any]:
             ),
         },
     }
+
+
+def pull_binding(project: str, account: str) -> dict[str, Any]:
+    """Machines may pull images from the project's registries."""
+    return {"role": role_path(project, "pull"), "members": [f"serviceAccount:{account}"]}
 
 
 def run_binding(project: str, members: Sequence[str]) -> dict[str, Any]:

@@ -246,7 +246,18 @@ class Attempt:
                 raise Interrupted
         if own_machine(self.job):
             self.cloud.guard()
+            self._serve_credentials()
         return run_container(self.engine, self.job, self.paths)
+
+    def _serve_credentials(self) -> None:
+        """Those that the workflow asks for: there before the container, for as long as it runs."""
+        if self.job["cloud_access"] is None:
+            return
+        from .access_server import open_access
+
+        # An agent that has restarted must not fail a container that runs.
+        serve = open_access(self.job, self.paths, check=not os.path.exists(self.paths.launched))
+        self._start("access", serve)
 
     def _fetch_code(self) -> Callable[[], None]:
         """Begin to fetch the code; the answer waits for it, and raises what went wrong."""

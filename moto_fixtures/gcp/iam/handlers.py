@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from moto_fixtures.gcp.call import GcpError
 from moto_fixtures.gcp.project import NUMBER, PROJECT
 from moto_fixtures.gcp.request import Request
+from moto_fixtures.gcp.tokens import LIFETIME_S, Bearer
 
 Item = dict[str, Any]
 _PROJECT = f"projects/{PROJECT}"
@@ -76,6 +78,23 @@ def set_account_policy(request: Request) -> Item:
 
 def test_account(request: Request) -> Item:
     return _tested(request, _account_path(request))
+
+
+def generate_access_token(request: Request) -> Item:
+    """A token of another account, for an hour at most."""
+    body = request.call.body or {}
+    if not body.get("scope"):
+        raise GcpError(400, "badRequest", "The scopes must be given.")
+    seconds = int(str(body.get("lifetime", "3600s")).removesuffix("s"))
+    if not 0 < seconds <= LIFETIME_S:
+        raise GcpError(400, "badRequest", "The lifetime must be at most 3600s.")
+    email = request.emulator.accounts.get(_account(request)).resource["email"]
+    given = request.emulator.tokens.give(Bearer(email, tuple(body["scope"])))
+    until = request.emulator.clock.now() + timedelta(seconds=LIFETIME_S)
+    return {
+        "accessToken": given["access_token"],
+        "expireTime": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
 
 
 def create_role(request: Request) -> Item:
@@ -190,6 +209,7 @@ HANDLERS: dict[str, Callable[[Request], Item]] = {
     "iam.projects.serviceAccounts.getIamPolicy": get_account_policy,
     "iam.projects.serviceAccounts.setIamPolicy": set_account_policy,
     "iam.projects.serviceAccounts.testIamPermissions": test_account,
+    "iamcredentials.projects.serviceAccounts.generateAccessToken": generate_access_token,
     "iam.projects.roles.create": create_role,
     "iam.projects.roles.get": get_role,
     "iam.projects.roles.list": list_roles,

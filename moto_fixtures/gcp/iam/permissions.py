@@ -148,6 +148,12 @@ TABLE: dict[str, Row] = dict(
             _IAM,
             "projects.serviceAccounts/testIamPermissions",
         ),
+        _row(
+            "iamcredentials.projects.serviceAccounts.generateAccessToken",
+            "https://cloud.google.com/iam/docs/reference/credentials/rest/v1/",
+            "projects.serviceAccounts/generateAccessToken",
+            ("iam.serviceAccounts.getAccessToken", _ACCOUNT),
+        ),
         *(
             _row(
                 f"iam.projects.roles.{method}",

@@ -54,6 +54,12 @@ PREDEFINED: dict[str, tuple[str, ...]] = {
         "iam.serviceAccounts.get",
         "iam.serviceAccounts.list",
     ),
+    "roles/iam.serviceAccountTokenCreator": (
+        "iam.serviceAccounts.getAccessToken",
+        "iam.serviceAccounts.get",
+        "iam.serviceAccounts.list",
+    ),
+    "roles/artifactregistry.reader": ("artifactregistry.repositories.downloadArtifacts",),
     "roles/resourcemanager.projectIamAdmin": ("resourcemanager.projects.*",),
     "roles/serviceusage.serviceUsageAdmin": ("serviceusage.*",),
     "roles/serviceusage.serviceUsageConsumer": (

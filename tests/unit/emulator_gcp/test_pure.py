@@ -112,6 +112,7 @@ def test_every_call_of_the_table_is_one_of_googles() -> None:
         "compute.v1",
         "cloudresourcemanager.v1",
         "iam.v1",
+        "iamcredentials.v1",
         "secretmanager.v1",
         "serviceusage.v1",
         "cloudbilling.v1",

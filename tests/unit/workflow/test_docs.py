@@ -66,7 +66,7 @@ def test_the_example_of_a_users_own_provider_runs(write):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -45,7 +45,7 @@ def test_an_empty_file(write):
 
 def test_an_unknown_key_that_is_like_none_is_told_with_all_there_are(problem):
     hint = problem("zzz: 1").hint
-    assert hint.startswith("known keys: artifacts, before_run, commands, deadline,")
+    assert hint.startswith("known keys: artifacts, before_run, cloud_access, commands,")
     assert "environment" in hint
     assert "image" in hint
 

@@ -24,6 +24,8 @@ def test_the_arguments_in_a_workflow(train):
         ("torchrun", "file: a\nnodes: some", "5:12", "'nodes': must be a whole number"),
         ("docker", "image: a\nregistry_auth: me", "5:20", "must be a mapping, not 'me'"),
         ("bash", "commands: [a]\nregistry_auth: {username: me}", "5:20", "'password' is missing"),
+        ("docker", "image: a\ncloud_access: reader", "5:19", "'reader' is neither a role of AWS"),
+        ("docker", "image: a\ncloud_access: '${{ run.name }}'", "5:19", "variables like"),
         (
             "docker",
             "image: a\nregistry_auth: {username: me, password: planted}",
@@ -73,3 +75,26 @@ def test_a_login_is_a_template_and_its_secrets_are_needed(train):
     }
     error = workflow.secret_error("WORD", "gone")
     assert (error.line, error.column) == (7, 17)
+
+
+@pytest.mark.parametrize(
+    ("access", "cloud"),
+    [
+        ("arn:aws:iam::123456789012:role/a/path/reader", "aws"),
+        ("arn:aws-cn:iam::123456789012:role/reader", "aws"),
+        ("reader@project-1.iam.gserviceaccount.com", "gcp"),
+        ("123-compute@developer.gserviceaccount.com", "gcp"),
+    ],
+)
+def test_a_run_is_where_its_role_is(train, access, cloud):
+    workflow = train(f"cloud_access: {access}")
+    assert workflow.on_its_cloud(["gcp", "local", "aws"]) == [cloud]
+    with pytest.raises(InputError, match=f"is of {cloud}, and the run would be on local") as caught:
+        workflow.on_its_cloud(["local"])
+    assert (caught.value.line, caught.value.column) == (5, 19)
+    assert f"--cloud {cloud}" in caught.value.hint
+
+
+@pytest.mark.parametrize("access", ["arn:aws:iam::1:role/a", "arn:aws:iam::123456789012:user/a"])
+def test_what_is_no_role(problem, access):
+    assert "is neither a role" in problem(f"cloud_access: {access}").message
