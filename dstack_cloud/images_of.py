@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dstack_cloud.machine_images import Baked
     from dstack_cloud.resources import Offer
 
-CLOUDS = ("aws",)
+CLOUDS = ("aws", "gcp")
 """Those whose machines boot images that `images build` makes."""
 
 

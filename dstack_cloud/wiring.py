@@ -374,12 +374,14 @@ def spot_access(config: Config) -> Access:
 
 def open_images(config: Config, name: str) -> MachineImages:
     """The machine images of a cloud that has them (see `images_of`)."""
-    store = config.stores.get(name)
-    if store is None:
-        raise _not_configured(config, name)
+    sessions: Any = opened(config, name).sessions
+    if name == "gcp":
+        from dstack_cloud.clouds.gcp.baked import GcpImages
+
+        return GcpImages(sessions, owner())
     from dstack_cloud.clouds.aws.baked import AwsImages
 
-    return AwsImages(_sessions(config), owner(), store)
+    return AwsImages(sessions, owner(), config.stores.get(name))
 
 
 def slow_to_start(config: Config, offers: Sequence[Offer]) -> set[str]:

@@ -24,9 +24,9 @@ class Users:
         self._emulator = emulator
         self._token_uri = token_uri
         self._files: dict[str, str] = {}
-        # The daily user gets what it needs from the product's own `init`.
-        self.put(ADMIN, permissions=_init_permissions())
-        self.put(DAILY)
+        # The daily user gets what it needs from the product's own `init`, but for baking images.
+        self.put(ADMIN, permissions=_permissions("init"))
+        self.put(DAILY, permissions=_permissions("images"))
 
     def put(
         self, name: str, roles: list[str] | None = None, permissions: list[str] | None = None
@@ -70,7 +70,7 @@ class Users:
         return f"projects/{PROJECT}/roles/{role_id}"
 
 
-def _init_permissions() -> list[str]:
-    """What the product says that an administrator needs."""
-    found: list[str] = json.loads((_POLICIES / "init.json").read_text())["includedPermissions"]
+def _permissions(name: str) -> list[str]:
+    """What the product says that an administrator needs, or who bakes images."""
+    found: list[str] = json.loads((_POLICIES / f"{name}.json").read_text())["includedPermissions"]
     return found

@@ -6,7 +6,10 @@ import json
 import signal
 import subprocess
 
+import pytest
 from support.emulated import ROOT, Emulator, Project, wait_until
+
+from dstack_cloud.clouds.gcp import policies
 
 DOCS = (ROOT / "docs" / "json.md").read_text()
 EXAMPLE = json.loads(DOCS.split("```json images list\n")[1].split("```")[0])["images"][0]
@@ -83,6 +86,35 @@ def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
     assert project.json("images", "list")["images"] == []
     assert kept(image) == ""
     assert "from a stock image" in plan(project)
+
+
+@pytest.mark.parametrize("emulator", ["gcp"], indirect=True)
+def test_google_cloud_bakes_and_boots_one_too(emulator: Emulator, project: Project) -> None:
+    project.workflows(HELLO.replace("gpu: 0", "gpu: T4"))
+    since = len(emulator.get("/_emulator/calls"))
+    done = project.cli("images", "build", "--gpu", "T4")
+    assert done.returncode == 0, done.stderr
+    image = done.stdout.strip()
+    assert emulator.machines() == []
+    [found] = project.json("images", "list")["images"]
+    assert found.keys() == EXAMPLE.keys(), "docs/json.md"
+    assert (found["region"], found["taken"]) == (None, True)
+    assert found["contents"]["nvidia"]
+    look = ["docker", "run", "--rm", kept(image), "sh", "-c", LOOK]
+    assert subprocess.run(look, capture_output=True, text=True, check=False).stdout == ""
+    assert f"starts from the image {image}" in plan(project)
+    ran = project.cli("run", "hello", "-y")
+    assert (ran.returncode, ran.stdout) == (0, "hello\n"), ran.stderr
+    done = project.cli("images", "delete", image, "-y")
+    assert done.returncode == 0, done.stderr
+    assert project.json("images", "list")["images"] == []
+    used = {
+        permission
+        for call in emulator.get("/_emulator/calls")[since:]
+        for permission in call.get("permissions") or ()
+    }
+    mine = {*policies.permissions("images"), "compute.images.useReadOnly"}
+    assert mine <= used, "allowed, never used"
 
 
 def test_ctrl_c_leaves_no_builder_and_no_image(emulator: Emulator, project: Project) -> None:

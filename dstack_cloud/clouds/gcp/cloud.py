@@ -19,7 +19,7 @@ from dstack_cloud.clouds.gcp.prepare import Prepared, prepare, sources_of
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.clouds.gcp.template import network_path
-from dstack_cloud.errors import DstackError, InternalError
+from dstack_cloud.errors import DstackError, InputError, InternalError
 from dstack_cloud.resources import Offer
 
 _THREADS = 12
@@ -118,7 +118,16 @@ class GcpCloud:
         if prepared is None or not prepared.serves(recipes):
             prepared = prepare(self.sessions, self.settings, self.pool, region, recipes)
         request = replace(request, store=self.settings.store_url or "")
-        return self._launcher.launch(request, groups, prepared)
+        try:
+            return self._launcher.launch(request, groups, prepared)
+        except InputError as error:
+            if not prepared.uses_baked() or "/global/images/" not in error.message:
+                raise
+        # Deleted since it was found: the stock image does as well, only slower.
+        stock = replace(self.settings, baked=False)
+        prepared = prepare(self.sessions, stock, self.pool, region, recipes)
+        again = replace(request, token=f"{request.token}-stock")
+        return self._launcher.launch(again, groups, prepared)
 
     def machine(self, region: str, machine_id: str) -> Machine | None:
         """The machine as it is now; None when there is none of that id."""

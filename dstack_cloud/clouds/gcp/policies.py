@@ -1,9 +1,10 @@
 """The custom roles that ship with the product, and how they are bound.
 
 The files stand in ``policies/``, as ``gcloud iam roles create NAME --file FILE`` takes them:
-``run`` (daily use, in the project), ``secrets`` (those of our name, for those who run), ``store``
-(the bucket, for machines and for those who run), ``machine`` and
-``pull`` (the machines, in the project) and ``init`` (once, for the administrator). Conditions:
+``run`` (daily use, in the project), ``images`` (besides it, to bake machine images), ``secrets``
+(those of our name, for those who run), ``store`` (the bucket, for machines and for those who run),
+``machine`` and ``pull`` (the machines, in the project) and ``init`` (once, for the administrator).
+Conditions:
 docs.cloud.google.com/iam/docs/conditions-attribute-reference and …/storage/docs/access-control/iam
 ("Conditions").
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 from dstack_cloud.clouds.gcp.names import PREFIX
 
-NAMES = ("run", "secrets", "store", "machine", "pull", "init")
+NAMES = ("run", "images", "secrets", "store", "machine", "pull", "init")
 ROLE_IDS = {
     "run": "dstackCloudRun",
     "secrets": "dstackCloudSecrets",

@@ -8,13 +8,15 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from dstack_cloud.clouds.address import caller_address
-from dstack_cloud.clouds.gcp import images, network
+from dstack_cloud.clouds.gcp import baked, images, network
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.images import Image, Recipe
 from dstack_cloud.clouds.gcp.names import last
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.clouds.gcp.template import network_path
+from dstack_cloud.errors import DstackError
+from dstack_cloud.machine_images import Base
 
 _GOOD_FOR_S = 300
 WITHOUT_ADDRESS = (
@@ -33,14 +35,31 @@ class Prepared:
     found_images: Future[dict[Recipe, Image]]
     found_zones: Future[tuple[str, ...]]
     found_sources: Future[tuple[str, ...]] | None
+    found_baked: Future[dict[Base, Image]] | None = None
 
     def serves(self, recipes: Iterable[Recipe]) -> bool:
         """Whether it is fresh, and about these images."""
         return time.monotonic() - self.at < _GOOD_FOR_S and self.recipes >= set(recipes)
 
     def images(self) -> dict[Recipe, Image]:
-        """The image of each recipe."""
-        return self.found_images.result()
+        """The image of each recipe: our own where there is one, else the stock one."""
+        own = self._baked()
+        found = {how: own[base] for how in self.recipes if (base := baked.base_of(how)) in own}
+        if found.keys() != self.recipes:
+            found = {**self.found_images.result(), **found}
+        return found
+
+    def uses_baked(self) -> bool:
+        """Whether any of the images is our own."""
+        own = self._baked()
+        return any(baked.base_of(how) in own for how in self.recipes)
+
+    def _baked(self) -> dict[Base, Image]:
+        """Our own by base. A launch must not fail for want of them."""
+        try:
+            return self.found_baked.result() if self.found_baked else {}
+        except DstackError:
+            return {}
 
     def zones(self) -> tuple[str, ...]:
         """All zones of the region."""
@@ -59,6 +78,9 @@ def prepare(
     sources = None
     if not settings.network_tags:
         sources = pool.submit(sources_of, sessions, settings, region)
+    own = None
+    if settings.baked and settings.image is None and wanted:
+        own = pool.submit(baked.replacements, sessions)
     return Prepared(
         region,
         time.monotonic(),
@@ -66,6 +88,7 @@ def prepare(
         pool.submit(_images, sessions, wanted),
         pool.submit(read_zones, sessions, region),
         sources,
+        own,
     )
 
 

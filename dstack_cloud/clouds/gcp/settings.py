@@ -29,6 +29,7 @@ class Settings:
     public_ip: bool = True
     jump_host: str | None = None
     image: str | None = None
+    baked: bool = True
     service_account: str = MACHINE_ROLE
     store_url: str | None = None
     operation_s: float = OPERATION_S
@@ -45,6 +46,7 @@ class Settings:
             public_ip=section.public_ip,
             jump_host=section.jump_host,
             image=section.image,
+            baked=section.baked,
             service_account=section.service_account,
             store_url=section.store,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto_fixtures.gcp.call import GcpError
 from moto_fixtures.gcp.catalog.quotas import QUOTAS
-from moto_fixtures.gcp.compute import images, launch, networks
+from moto_fixtures.gcp.compute import images, launch, networks, own_images
 from moto_fixtures.gcp.compute.firewalls import firewall_path
 from moto_fixtures.gcp.compute.listing import aggregated, listed
 from moto_fixtures.gcp.operations import Operation, Place, place_of
@@ -194,6 +194,7 @@ HANDLERS: dict[str, Handler] = {
     **{k: lambda request, h=h: h(request.call) for k, h in images.HANDLERS.items()},  # type: ignore[misc]
     **{k: lambda request, h=h: h(request.call) for k, h in networks.HANDLERS.items()},  # type: ignore[misc]
     **launch.HANDLERS,
+    **own_images.HANDLERS,
     "compute.instances.get": get_instance,
     "compute.instances.list": list_instances,
     "compute.instances.aggregatedList": all_instances,

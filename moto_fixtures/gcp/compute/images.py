@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from moto_fixtures.gcp.call import Call
+from moto_fixtures.gcp.call import Call, GcpError
 from moto_fixtures.gcp.project import link, not_found
 
 _MADE = "2026-10-15T03:10:00.000-07:00"
-_FEATURES = ("VIRTIO_SCSI_MULTIQUEUE", "UEFI_COMPATIBLE", "GVNIC")
+FEATURES = ("VIRTIO_SCSI_MULTIQUEUE", "UEFI_COMPATIBLE", "GVNIC")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Image:
             "architecture": self.architecture,
             "archiveSizeBytes": str(self.disk_gb * 10**8),
             "diskSizeGb": str(self.disk_gb),
-            "guestOsFeatures": [{"type": feature} for feature in _FEATURES],
+            "guestOsFeatures": [{"type": feature} for feature in FEATURES],
             "labelFingerprint": "42WmSpB8rSM=",
             "licenses": [link(f"projects/{self.project}/global/licenses/{self.family}")],
             "selfLink": link(self.path),
@@ -94,6 +94,10 @@ IMAGES = (
 )
 
 
+OWN: dict[str, Image] = {}
+"""Those of the project's own, by path: see `own_images`. One process is one emulator."""
+
+
 def get(call: Call) -> dict[str, Any]:
     """``compute.images.get``."""
     return _found(call.params["project"], "images", call.params["image"]).resource()
@@ -110,12 +114,15 @@ def source(url: str) -> Image:
     if len(parts) == 5 and parts[1:4] == ["global", "images", "family"]:
         return _found(parts[0], "images/family", parts[4])
     if len(parts) == 4 and parts[1:3] == ["global", "images"]:
-        return _found(parts[0], "images", parts[3])
+        image = _found(parts[0], "images", parts[3])
+        if image.resource()["status"] != "READY":
+            raise GcpError(400, "resourceNotReady", f"The resource '{image.path}' is not ready")
+        return image
     raise not_found(url)
 
 
 def _found(project: str, kind: str, name: str) -> Image:
-    for image in IMAGES:
+    for image in [*IMAGES, *OWN.values()]:
         own = image.family if kind == "images/family" else image.name
         if (image.project, own) == (project, name):
             return image

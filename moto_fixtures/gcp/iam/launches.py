@@ -37,6 +37,8 @@ def needs(asked: Asked) -> list[tuple[str, str]]:
             found.append(("compute.instances.setServiceAccount", path))
         if any((d.get("initializeParams") or {}).get("labels") for d in properties["disks"]):
             found.append(("compute.disks.setLabels", disk))
+    if asked.image.project == PROJECT:
+        found.append(("compute.images.useReadOnly", asked.image.path))
     subnetwork = networks.subnetwork_path(ZONES[zone])
     found.append(("compute.subnetworks.use", subnetwork))
     if any(one.get("accessConfigs") for one in properties["networkInterfaces"]):

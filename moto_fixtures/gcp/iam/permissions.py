@@ -101,6 +101,16 @@ TABLE: dict[str, Row] = dict(
             for kind in ("zone", "region", "global")
             for method, needed in (("get", "get"), ("wait", "get"), ("list", "list"))
         ),
+        _compute(
+            "images",
+            "insert",
+            _PROJECT,
+            "compute.images.create",
+            "compute.images.setLabels",
+            "compute.disks.useReadOnly",
+        ),
+        *_listed("images"),
+        _compute("images", "delete", f"{_PROJECT}/global/images/{{image}}"),
         # Public images are everybody's: their projects grant allAuthenticatedUsers the use of them.
         *(
             (f"compute.images.{m}", Row((), f"{_COMPUTE}images/{m}"))

@@ -14,8 +14,14 @@ from dstack_cloud.clouds.gcp.secrets import GcpSecrets
 
 # Of other services than the project's roles are about, or granted to everybody.
 _NOT_THE_PROJECTS = ("storage.", "iam.serviceAccounts.actAs")
-# What a legacy network wants, a disk that was left without its machine, a jump host.
-_UNSEEN = {"compute.networks.use", "compute.disks.delete", "compute.subnetworks.list"}
+# What a legacy network wants, a disk that was left without its machine, a jump host, an image of
+# one's own.
+_UNSEEN = {
+    "compute.networks.use",
+    "compute.disks.delete",
+    "compute.subnetworks.list",
+    "compute.images.useReadOnly",
+}
 
 
 def needed(gcp: Gcp, principal: str, since: int = 0) -> set[str]:
