@@ -52,7 +52,7 @@ def test_a_login_is_used_and_found_nowhere(emulator: Emulator, project: Project)
     assert project.cli("secrets", "set", "REGISTRY", stdin=password).returncode == 0
     client = project.start("run", "private", "-y")
     try:
-        wait_until("it runs", lambda: project.state("private-2") == "running")
+        wait_until("it runs", lambda: project.state("private-2") == "running", 180)
         [machine] = emulator.machines()
         inspect = "docker inspect dstack-private-2-1; docker image inspect $(docker image ls -q)"
         listing = (
