@@ -180,11 +180,16 @@ def test_beside_a_machine_on_demand_it_looks_for_spot_and_waits_for_it_where_tha
     cloud: Emulator, project: Project
 ) -> None:
     project.workflows(BACK)
+    earlier = {one["run"] for one in project.json("ps", "--all")["runs"]}
     begun, fault = latest(cloud), short(cloud, spot="true")
     client = project.start("run", "back", "-y")
-    told = wait_until("a run", lambda: project.json("ps")["runs"])
-    run = str(told[-1]["run"])
-    wait_until("it waits", lambda: project.json("ps")["runs"][-1]["attempt"] == 2, 90)
+
+    def attempt_of_new() -> tuple[str, int]:
+        rows = [one for one in project.json("ps")["runs"] if one["run"] not in earlier]
+        return (rows[0]["run"], rows[0]["attempt"]) if rows else ("", 0)
+
+    wait_until("it waits", lambda: attempt_of_new()[1] == 2, 90)
+    run, _ = attempt_of_new()
     # Spot was asked for while the machine worked: only then it was let go.
     spot = ["SpotOptions" in call["parameters"] for call in fleets(cloud, begun)]
     assert spot.index(False) < len(spot) - 1 - spot[::-1].index(True)
