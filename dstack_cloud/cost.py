@@ -45,6 +45,11 @@ class Rates:
             return None
         return self.machine + self.disk + self.address
 
+    def times(self, number: int) -> Rates:
+        """Those of so many machines."""
+        prices = (self.machine, self.disk, self.address)
+        return Rates(*(None if price is None else price * number for price in prices))
+
 
 @dataclass(frozen=True)
 class Interval:

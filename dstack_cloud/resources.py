@@ -21,7 +21,8 @@ class GpuRequest:
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """Minimums, place and price. ``interruptible`` None means: both kinds may be listed."""
+    """Minimums of each machine, place and price. ``interruptible`` None means: both kinds may be
+    listed. ``nodes`` machines are wanted at once."""
 
     cpu: int | None = None
     memory: int | None = None
@@ -33,6 +34,7 @@ class ResourceRequest:
     clouds: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     architecture: str = "x86_64"
+    nodes: int = 1
 
 
 @dataclass(frozen=True)

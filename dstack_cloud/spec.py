@@ -70,6 +70,7 @@ class ContainerSpec:
     default. ``ports`` are the container's TCP ports to forward to the caller. ``pages`` are what a
     browser opens at a port, path and query; ``{token}`` in one stands for a token that is made for
     each attempt and that the container finds in the variable `TOKEN`.
+    ``nodes`` machines run the same container at once, on the machines' own network.
     ``secret_environment`` are values with ``${{ secrets.NAME }}`` in them, to be filled in when
     the job is sent to the machine and nowhere else (`dstack_cloud.workflow.variables.fill`);
     ``registry_auth``, too: ``username`` and ``password`` for the image's registry, or nothing.
@@ -91,6 +92,7 @@ class ContainerSpec:
     shown_runs: tuple[str, ...] = ()
     shown_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    nodes: int = 1
 
 
 def shell_command(commands: Sequence[str]) -> tuple[str, ...]:

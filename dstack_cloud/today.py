@@ -76,12 +76,12 @@ def _on_one(config: Config, cloud: str, request: ResourceRequest) -> Plan:
     plan = match(request, [catalog])
     account = wiring.opened(config, cloud)
     # Quotas and spot prices have nothing to do with each other: asked at the same time.
-    quotas = account.pool.submit(account.forbidden, plan.offers)
+    quotas = account.pool.submit(account.forbidden, plan.offers, request.nodes)
     known = account.pool.submit(experience, config, plan.offers, cloud)
     if refresh_spot(catalog, source, plan.offers):
         plan = match(request, [catalog])
     quotas.result()
-    forbidden = _by_place(account.forbidden(plan.offers))
+    forbidden = _by_place(account.forbidden(plan.offers, request.nodes))
     if forbidden:
         fitting = len(plan.offers)
         plan = match(request, [catalog], forbids=lambda *place: forbidden.get(place))

@@ -78,6 +78,11 @@ def parse_money(text: str | float) -> Decimal:
     return value
 
 
+def times(number: int) -> str:
+    """``2× `` before what there are two of; nothing before one."""
+    return "" if number == 1 else f"{number}× "
+
+
 def format_price(price: Decimal | None) -> str:
     """USD an hour with three decimals; a price that is not known is ``unknown``."""
     return "unknown" if price is None else f"{price:.3f}"

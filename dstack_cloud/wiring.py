@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 CLOUDS = ("aws", "gcp", "local")
 WITH_PRICE_HISTORY = ("aws",)
 """The clouds that tell how spot prices moved."""
+WITH_MANY_NODES = ("aws",)
+"""The clouds that launch several machines for one run."""
 _REGION_VARIABLES = {
     "aws": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "gcp": ("CLOUDSDK_COMPUTE_REGION", "GOOGLE_CLOUD_REGION"),

@@ -72,6 +72,7 @@ class Limits:
         if self.max_cost is None:
             return None
         hourly = offer_rates(first, request.disk, config.public_ip(first.cloud))
+        hourly = hourly.times(request.nodes)
         left = self.max_cost - (first.egress or 0)
         if left <= 0:
             raise self.refuse(

@@ -22,6 +22,7 @@ def logs(
     from dstack_cloud.cli import render
     from dstack_cloud.cli.sync_words import sync_words
     from dstack_cloud.lifecycle.read_logs import print_logs, sync_of
+    from dstack_cloud.state.runs import read_run
     from dstack_cloud.tools_of_run import tools_of_run
     from dstack_cloud.units import utc_now
 
@@ -32,7 +33,13 @@ def logs(
         out.write(data)
         out.flush()
 
-    print_logs(tools, run, follow, timestamps, write)
+    nodes = int(read_run(tools.store, run)["container"].get("nodes", 1))
+    if nodes > 1:
+        from dstack_cloud.lifecycle.read_nodes import print_nodes
+
+        print_nodes(tools, run, nodes, follow, timestamps, write)
+    else:
+        print_logs(tools, run, follow, timestamps, write)
     behind = sync_of(tools, run)
     if words := sync_words(behind, utc_now()):
         render.say(f"artifacts: {words}")

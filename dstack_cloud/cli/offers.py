@@ -151,9 +151,11 @@ def _print_egress(
         print(f"  {line}")
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """The JSON document of the contract: memory in bytes, prices as decimal strings."""
+def plan_json(plan: Plan, nodes: int = 1) -> dict[str, Any]:
+    """The JSON document of the contract: memory in bytes, prices as decimal strings. An offer is
+    one machine; ``nodes`` of it are launched."""
     return {
+        "nodes": nodes,
         "offers": [offer_json(offer) for offer in plan.offers],
         "rejections": [
             {"machine": rejection.machine, "reason": rejection.reason}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dstack_cloud.match import Plan
 from dstack_cloud.ranking import Reckoning, banded
 from dstack_cloud.resources import Gpu, Offer, ResourceRequest
-from dstack_cloud.units import GIB, format_price, format_size, format_time
+from dstack_cloud.units import GIB, format_price, format_size, format_time, times
 
 if TYPE_CHECKING:
     from dstack_cloud.machine_images import Baked
@@ -19,9 +19,14 @@ _DULL = ("cloud", "cpu", "memory", "saves", "gpu")
 
 
 def plan_lines(
-    plan: Plan, limit: int, slow: Collection[str] = (), width: int | None = None
+    plan: Plan,
+    limit: int,
+    slow: Collection[str] = (),
+    width: int | None = None,
+    nodes: int = 1,
 ) -> list[str]:
-    """The table of the first ``limit`` offers, and a line about the others.
+    """The table of the first ``limit`` offers, and a line about the others; with ``nodes``, of so
+    many machines each, at the price of all.
 
     ``slow`` are the machine types that are set up at their first boot; ``width`` is the most
     that a line of the table may take.
@@ -29,7 +34,7 @@ def plan_lines(
     shown = plan.offers[:limit]
     band = [line] if (line := band_line(plan.offers)) else []
     notes = [*band, *start_notes(shown, slow), *plan_notes(plan, len(shown))]
-    return [f"  {line}" for line in [*table(offer_rows(shown), width and width - 2), *notes]]
+    return [f"  {line}" for line in [*table(offer_rows(shown, nodes), width and width - 2), *notes]]
 
 
 def start_notes(shown: Sequence[Offer], slow: Collection[str]) -> list[str]:
@@ -88,18 +93,18 @@ def band_line(offers: Sequence[Offer]) -> str | None:
     return f"of spot, the cloud may pick any of {len(known)} zones of {named}: {low} to {high} $/h"
 
 
-def offer_rows(offers: Sequence[Offer]) -> list[tuple[str, ...]]:
-    """The cells of `HEADER` for each offer."""
+def offer_rows(offers: Sequence[Offer], nodes: int = 1) -> list[tuple[str, ...]]:
+    """The cells of `HEADER` for each offer, at the price of all ``nodes``."""
     return [
         (
             str(number),
             offer.cloud,
             offer.region,
-            offer.machine,
+            times(nodes) + offer.machine,
             str(offer.cpu),
             f"{round(offer.memory / GIB, 1):g} GB",
             gpu_words(offer.gpu),
-            format_price(offer.price),
+            format_price(None if offer.price is None else offer.price * nodes),
             f"{offer.saving * 100:.0f} %" if offer.spot and offer.saving is not None else "",
             "spot" if offer.spot else "",
         )
@@ -136,7 +141,7 @@ def gpu_words(gpu: Gpu | None) -> str:
 
 def request_words(request: ResourceRequest) -> str:
     """``1× T4 · interruptible``: what a request asks for, in a line."""
-    parts = []
+    parts = [f"{request.nodes} nodes"] if request.nodes > 1 else []
     if request.gpu:
         name = request.gpu.name or "GPU"
         least = f" {format_size(request.gpu.memory)}" if request.gpu.memory else ""

@@ -127,6 +127,11 @@ def run(
         shown = shown_runs.found_on(config, clouds, chosen, spec.shown_runs)
         clouds = list(shown)
         request = replace(request, clouds=tuple(clouds))
+    if spec.nodes > 1:
+        from dstack_cloud.cli.many_nodes import with_many
+
+        clouds = with_many(chosen, spec.nodes, clouds)
+    request = replace(request, nodes=spec.nodes, clouds=tuple(clouds))
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     for warning in spec.warnings:
         report.warn("workflow", warning)
@@ -180,7 +185,7 @@ def run(
         if as_json:
             from dstack_cloud.cli.offers import plan_json
 
-            render.print_json(plan_json(plan))
+            render.print_json(plan_json(plan, request.nodes))
         return 0
     _confirm(yes)
 
@@ -331,7 +336,7 @@ def _show(
     title = f"{workflow.name} · {workflow.common.provider} {image} · {request_words(request)}"
     render.say(render.coloured(title, "bold", sys.stderr))
     render.say()
-    for line in plan_lines(plan, _SHOWN, slow, render.width_of(sys.stderr)):
+    for line in plan_lines(plan, _SHOWN, slow, render.width_of(sys.stderr), request.nodes):
         render.say(line)
     for words in filter(None, more):
         render.say(f"  {words}")

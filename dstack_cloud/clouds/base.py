@@ -8,7 +8,7 @@ an error of `dstack_cloud.errors`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -77,6 +77,8 @@ class Machine:
     where not known. ``run`` and ``attempt`` come from its tags. ``disk`` (bytes) and ``public``
     (whether it has a public address of its own) are on the bill; None where not known.
     ``ended_at`` is when it went off the bill, where the cloud tells that of one that is gone.
+    ``private_address`` is where the others of its attempt reach it. ``fellows`` are those others,
+    launched with it: this one is node 0 then, they are node 1 and up.
     """
 
     cloud: str
@@ -98,6 +100,29 @@ class Machine:
     disk: int | None = None
     public: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    private_address: str | None = None
+    fellows: tuple[Machine, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Machine, ...]:
+        """All machines of the attempt, node 0 first."""
+        return (self, *self.fellows)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all machines of the attempt."""
+        return [machine.id for machine in self.nodes]
+
+    def seen(self, now: Machine) -> Machine:
+        """What the cloud says of it now, with what only its launch knew."""
+        return replace(
+            now,
+            price=self.price if now.price is None else now.price,
+            on_demand=self.on_demand if now.on_demand is None else now.on_demand,
+            disk=self.disk if now.disk is None else now.disk,
+            public=self.public if now.public is None else now.public,
+            fellows=self.fellows,
+        )
 
 
 @dataclass(frozen=True)
@@ -125,6 +150,7 @@ class LaunchRequest:
     live in one account; ``disk`` is bytes of the root volume, None for the default. ``deadline`` is
     the moment after which the machine must be gone whatever happens, None if there is none.
     ``authorized_key`` is the caller's public key, for clouds that put it onto machines themselves.
+    ``nodes`` machines are wanted, all of one type in one zone: all of them or none.
     """
 
     run: str
@@ -138,11 +164,13 @@ class LaunchRequest:
     store: str = ""
     deadline: datetime | None = None
     authorized_key: str = ""
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
 class LaunchAnswer:
-    """A machine, or None; and what failed on the way to it."""
+    """A machine (with its fellows, where several were wanted), or None; and what failed on the way
+    to it."""
 
     machine: Machine | None
     failures: tuple[LaunchFailure, ...] = ()
@@ -181,7 +209,8 @@ class Cloud(Protocol):
     name: str
 
     def launch(self, request: LaunchRequest) -> LaunchAnswer:
-        """Ask once for one machine across the request's offers and their zones."""
+        """Ask once for one machine (or so many together as the request says) across the request's
+        offers and their zones."""
         ...
 
     def machine(self, region: str, machine_id: str) -> Machine | None:

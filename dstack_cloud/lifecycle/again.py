@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import DetachedError, TryAgainError
 from dstack_cloud.lifecycle.bring_up import Held
 from dstack_cloud.lifecycle.ending import record_end
@@ -81,7 +82,7 @@ class Successor:
                 elif self._follows():
                     self._tools.report.warn(
                         "interrupted",
-                        _noticed(self._target.machine.id, notice),
+                        _noticed(self._target.machine, notice),
                         "its work is being saved while another machine is launched",
                     )
                     self._begin()
@@ -211,10 +212,11 @@ class Successor:
 
     def _end(self, launched: Launched) -> None:
         launched.claim.close()
-        self._tools.cloud.terminate(launched.machine.region, [launched.machine.id])
+        self._tools.cloud.terminate(launched.machine.region, launched.machine.ids)
 
 
-def _noticed(machine: str, notice: Mapping[str, Any]) -> str:
+def _noticed(machine: Machine, notice: Mapping[str, Any]) -> str:
+    name = machine.ids[int(notice.get("node") or 0)]
     if notice["action"] == "rebalance":
-        return f"the cloud warns that it may take {machine} back"
-    return f"the cloud takes {machine} back by {notice['by']}"
+        return f"the cloud warns that it may take {name} back"
+    return f"the cloud takes {name} back by {notice['by']}"

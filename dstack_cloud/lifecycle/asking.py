@@ -103,7 +103,7 @@ class Asking:
         if isinstance(answer, LaunchAnswer) and answer.machine is not None:
             # Where this fails its own timer ends it.
             with contextlib.suppress(DstackError):
-                self._cloud.terminate(answer.machine.region, [answer.machine.id])
+                self._cloud.terminate(answer.machine.region, answer.machine.ids)
             self._ended(answer.machine)
 
     def __enter__(self) -> None:

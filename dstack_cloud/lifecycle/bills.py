@@ -88,19 +88,28 @@ def attempt_cost(
     said: Mapping[str, Any],
     moves: Sequence[tuple[datetime, Decimal]] = (),
 ) -> Cost:
-    """The bill of a machine from its launch to its end, or to now; ``said`` as in `moved`."""
-    if machine.launched_at is None:
-        return Cost(None, None)
-    interval = Interval(
-        machine.cloud,
-        machine.launched_at,
-        max(ended or utc_now(), machine.launched_at),
-        machine_rates(machine),
-        machine.on_demand,
-        tuple(moves),
-        moved(machine, said),
-    )
-    return cost_of([interval])
+    """The bill of an attempt's machines from their launch to their ends, or to now; ``said`` as in
+    `moved`. A node that its agent told of ended when that says."""
+    told = {int(one["node"]): one for one in said.get("nodes") or ()}
+    intervals = []
+    for number, node in enumerate(machine.nodes):
+        if node.launched_at is None:
+            return Cost(None, None)
+        words = told.get(number, {}) if number else said
+        at = words.get("ended_at") if number else None
+        until = parse_time(str(at)) if at else ended or utc_now()
+        intervals.append(
+            Interval(
+                node.cloud,
+                node.launched_at,
+                max(until, node.launched_at),
+                machine_rates(node),
+                node.on_demand,
+                tuple(moves),
+                moved(node, words),
+            )
+        )
+    return cost_of(intervals)
 
 
 def bill_of(

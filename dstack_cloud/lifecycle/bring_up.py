@@ -9,8 +9,9 @@ from typing import Any
 
 from dstack_cloud.errors import DetachedError, DstackError, MachineLostError, TryAgainError
 from dstack_cloud.lifecycle.claim import Lapse
-from dstack_cloud.lifecycle.connection import connect
+from dstack_cloud.lifecycle.connection import CONNECT_SHARE, connect
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.fellows import start_fellows
 from dstack_cloud.lifecycle.finish import confirm_gone
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
@@ -25,9 +26,6 @@ from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState
 
-# Of the time that a machine waits for its job: whoever cannot reach it says so before it ends
-# itself, which would look like a machine that was taken back.
-_CONNECT_SHARE = 0.9
 _POLL_S = 1.0
 
 
@@ -59,6 +57,9 @@ def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session
             _end_machine(tools, launched)
             return None
         tools.report.working("starting", "the agent")
+        others: tuple[Following, ...] = ()
+        if launched.machine.fellows:
+            launched, others = start_fellows(tools, going, held.attempt, launched)
         host_key = start(tools, session, going.record, held.attempt, launched, going.private())
     except MachineLostError:
         raise
@@ -67,7 +68,7 @@ def bring_up(tools: Tools, going: Going, held: Held) -> tuple[Following, Session
         raise
     finally:
         launched.claim.close()
-    return Following(run, held.attempt, launched.machine, host_key), session
+    return Following(run, held.attempt, launched.machine, host_key, others=others), session
 
 
 def give_up(tools: Tools, run: str, attempt: int, launched: Launched, error: BaseException) -> None:
@@ -84,16 +85,17 @@ def give_up(tools: Tools, run: str, attempt: int, launched: Launched, error: Bas
 
 
 def _end_machine(tools: Tools, launched: Launched) -> None:
-    tools.report.working("terminating", launched.machine.id)
-    tools.cloud.terminate(launched.machine.region, [launched.machine.id])
+    names = ", ".join(launched.machine.ids)
+    tools.report.working("terminating", names)
+    tools.cloud.terminate(launched.machine.region, launched.machine.ids)
     if confirm_gone(tools, launched.machine):
-        tools.report.done("terminated", launched.machine.id)
+        tools.report.done("terminated", names)
 
 
 def _connect(tools: Tools, launched: Launched) -> tuple[Session, Launched]:
     tools.report.working("connecting", launched.machine.address or "waiting for an address")
     begun = time.monotonic()
-    session, machine = connect(tools, launched, _CONNECT_SHARE * tools.timers.no_job)
+    session, machine = connect(tools, launched, CONNECT_SHARE * tools.timers.no_job)
     own = tools.reach.home(machine).own_machine
     detail = "host key verified" if own else "to this machine"
     tools.report.done("connected", detail, time.monotonic() - begun)

@@ -15,6 +15,9 @@ from dstack_cloud.ssh.base import Session
 # without a word must be told of within 15 s.
 _TRY_S = 10.0
 _ADDRESS_POLL_S = 0.2
+# Of the time that a machine waits for its job: whoever cannot reach it says so before it ends
+# itself, which would look like a machine that was taken back.
+CONNECT_SHARE = 0.9
 _GONE = (MachineState.GONE, MachineState.ENDING, MachineState.STOPPED)
 
 
@@ -73,4 +76,4 @@ def still_there(tools: Tools, machine: Machine) -> Machine:
             f"machine {machine.id} is {now.state if now else 'gone'} before the run's end",
             "the cloud may have taken it back; run the workflow again",
         )
-    return now
+    return machine.seen(now)

@@ -56,5 +56,5 @@ def take_over(tools: Tools, run: str, attempt: int, machine: Machine, silence: S
     )
     lost = RunState.LOST
     record_end(tools.store, run, attempt, lost, "machine-lost", error, retry=True)
-    tools.cloud.terminate(machine.region, [machine.id])
+    tools.cloud.terminate(machine.region, machine.ids)
     return True

@@ -20,11 +20,13 @@ from dstack_cloud.lifecycle.bring_up import Held, bring_up, end_of
 from dstack_cloud.lifecycle.conclude import Outcome, conclude, say_end
 from dstack_cloud.lifecycle.earlier import await_earlier
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.fellows import Fellows
 from dstack_cloud.lifecycle.follow import Following, Watch, follow
 from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.join import find
 from dstack_cloud.lifecycle.lasted import note_lasted
 from dstack_cloud.lifecycle.launch import describe, launch
+from dstack_cloud.lifecycle.named import merged_attempt
 from dstack_cloud.lifecycle.ports import ports_of
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
@@ -65,7 +67,7 @@ def _go_on(tools: Tools, going: Going) -> Outcome:
     found = find(tools, name)
     if found.attempt == 0:
         raise NotFoundError(f"{name} has no machine yet", "try again in a moment")
-    _print_stored(tools, name, found.attempt if found.end else found.attempt - 1)
+    _print_stored(tools, going, found.attempt if found.end else found.attempt - 1)
     machine = found.target.machine if found.target else None
     if found.end is None:
         return _see_through(tools, going, Held(found.attempt, None))
@@ -103,7 +105,7 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
         if reached is None:
             end = end_of(tools, name, held.attempt)
             # Another client's may have begun and ended between two looks.
-            _print_attempt(tools, name, held.attempt)
+            _print_attempt(tools, going, held.attempt)
             if not end.get("retry"):
                 return conclude(tools, name, held.attempt, None, end)
             held = launch_next(tools, going, held.attempt + 1)
@@ -122,7 +124,7 @@ def _see_through(tools: Tools, going: Going, held: Held, detach: bool = False) -
 def _follow(
     tools: Tools, going: Going, target: Following, session: Session | None
 ) -> tuple[Mapping[str, Any], Successor]:
-    progress = Progress(tools.report, target.run)
+    progress = Progress(tools.report, target.run, len(target.machine.nodes))
     successor = Successor(tools, going, target)
     ports = ports_of(tools, going.record, target)
 
@@ -131,10 +133,13 @@ def _follow(
         ports.status(news)
 
     watch = Watch(progress.log, successor.watching(status), ports.reached)
+    fellows = Fellows(tools, target, progress.log)
     try:
         await_earlier(tools, target.run, target.attempt)
         end = follow(tools, target, session, 0, watch)
+        fellows.finish()
     except KeyboardInterrupt:
+        fellows.leave()
         progress.close()
         successor.leave()
         raise DetachedError(
@@ -147,6 +152,7 @@ def _follow(
             successor.leave()
         raise _left_alone(target.run, error) from error
     finally:
+        fellows.leave()
         ports.close()
     progress.close()
     return end, successor
@@ -168,6 +174,9 @@ def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError)
     goes_on = record.outlives(held.attempt, utc_now())
     lost = RunState.LOST
     record_end(tools.store, record.run, held.attempt, lost, "machine-lost", error, retry=goes_on)
+    if held.launched is not None and held.launched.machine.fellows:
+        # The others have no job that could end them, or none that is of use.
+        tools.cloud.terminate(held.launched.machine.region, held.launched.machine.ids)
     if not goes_on:
         raise error
     tools.report.warn("interrupted", error.message, "another machine is launched")
@@ -176,16 +185,26 @@ def _after_loss(tools: Tools, going: Going, held: Held, error: MachineLostError)
     return launch_next(tools, going, held.attempt + 1)
 
 
-def _print_attempt(tools: Tools, name: str, attempt: int) -> None:
+def _print_attempt(tools: Tools, going: Going, attempt: int) -> None:
     """The output of an attempt that has ended, if it made any."""
+    name, nodes = going.record.run, going.record.container.nodes
     progress = Progress(tools.report, name)
-    for chunk in logs.read_attempt(tools.store, name, attempt, 0):
-        progress.log(chunk.data)
+    if nodes > 1:
+        for line in merged_attempt(tools.store, name, attempt, nodes):
+            progress.lines(line)
+    else:
+        for chunk in logs.read_attempt(tools.store, name, attempt, 0):
+            progress.log(chunk.data)
     progress.close()
 
 
-def _print_stored(tools: Tools, name: str, last: int) -> None:
+def _print_stored(tools: Tools, going: Going, last: int) -> None:
     """The output of the attempts up to ``last``, from the store."""
+    name = going.record.run
+    if going.record.container.nodes > 1:
+        for attempt in range(1, last + 1):
+            _print_attempt(tools, going, attempt)
+        return
     number, progress = 0, Progress(tools.report, name)
     for chunk in logs.read_log(tools.store, name) if last else ():
         if chunk.attempt > last:

@@ -14,10 +14,16 @@ _POLL_S = 0.25
 
 
 def confirm_gone(tools: Tools, machine: Machine) -> bool:
-    """Wait until the cloud says that the machine is gone; end it ourselves if it lingers.
+    """Wait until the cloud says that the machine is gone, and those launched beside it; end
+    ourselves what lingers.
 
     False when even that did not help within some minutes: the caller must be told.
     """
+    gone = [_gone(tools, one) for one in machine.nodes]
+    return all(gone)
+
+
+def _gone(tools: Tools, machine: Machine) -> bool:
     begun = time.monotonic()
     asked = False
     while (waited := time.monotonic() - begun) < _LIMIT_S:

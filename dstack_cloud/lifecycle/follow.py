@@ -50,12 +50,15 @@ class Watch:
 
 @dataclass(frozen=True)
 class Following:
-    """What is followed: a run's attempt on a machine with a host key."""
+    """What is followed: a run's attempt on a machine with a host key. Of several machines it is
+    ``node``; node 0 has the ``others`` with it."""
 
     run: str
     attempt: int
     machine: Machine
     host_key: str
+    node: int = 0
+    others: tuple[Following, ...] = ()
 
 
 def follow(
@@ -64,8 +67,9 @@ def follow(
     """Follow from ``offset`` (a byte of the log file) to the end; answers ``end.json``.
 
     ``session`` is used first if given, and closed. A machine that ended without a word is put on
-    record as lost; so is one that is cut off, where another attempt follows. Raises what the cloud
-    and the store raise; a passing error only once there was nothing else for ten minutes.
+    record as lost; so is one that is cut off, where another attempt follows. Nodes other than the
+    first are followed until the attempt has ended, at the latest. Raises what the cloud and the
+    store raise; a passing error only once there was nothing else for ten minutes.
     """
     deadline = time.monotonic() + _PATIENCE_S
     silence = Silence()
@@ -85,20 +89,30 @@ def follow(
             # One that breaks at once must not become a hammer.
             time.sleep(max(0.0, begun + _PAUSE_S - time.monotonic()))
         try:
-            end = attempts.read_end(tools.store, target.run, target.attempt)
+            end = _end_of(tools, target)
             if end is not None:
                 _from_store(tools, target, offset, watch)
                 return end
             session, target = _again(tools, target)
             if session is None:
                 offset = _from_store(tools, target, offset, watch)
-                take_over(tools, target.run, target.attempt, target.machine, silence)
+                # What becomes of another node's silence is for the agent of the first to say.
+                if not target.node:
+                    take_over(tools, target.run, target.attempt, target.machine, silence)
             deadline = time.monotonic() + _PATIENCE_S
         except TryAgainError:
             if time.monotonic() > deadline:
                 raise
             session = None
             time.sleep(_PAUSE_S)
+
+
+def _end_of(tools: Tools, target: Following) -> dict[str, Any] | None:
+    """How the node has ended, or the attempt without a word from it."""
+    end = attempts.read_end(tools.store, target.run, target.attempt, target.node)
+    if end is None and target.node:
+        return attempts.read_end(tools.store, target.run, target.attempt)
+    return end
 
 
 def _follow_once(
@@ -131,10 +145,24 @@ def _follow_once(
 
 def _from_store(tools: Tools, target: Following, offset: int, watch: Watch) -> int:
     """Tell what the store has beyond ``offset``; answers where that ends."""
-    for chunk in logs.read_attempt(tools.store, target.run, target.attempt, offset):
+    for chunk in logs.read_attempt(tools.store, target.run, target.attempt, offset, target.node):
         watch.log(chunk.data)
         offset = chunk.end
     return offset
+
+
+def tell_lost(tools: Tools, target: Following) -> None:
+    """Tell the other nodes that this one is gone without a word: they save their work and end."""
+    failure = {
+        "node": target.node,
+        "state": "failed",
+        "reason": "interrupted",
+        "exit_code": None,
+        "message": f"machine {target.machine.id} ended without a word",
+        "lost": True,
+        "hint": None,
+    }
+    attempts.record_failure(tools.store, target.run, target.attempt, failure)
 
 
 def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
@@ -142,12 +170,16 @@ def _again(tools: Tools, target: Following) -> tuple[Session | None, Following]:
     machine = tools.cloud.machine(target.machine.region, target.machine.id)
     if machine is None or machine.state in (MachineState.GONE, MachineState.STOPPED):
         # Its last words may have reached the store between the two looks.
-        reconcile(tools, target.run)
-        if attempts.read_end(tools.store, target.run, target.attempt) is None:
+        if not target.node:
+            reconcile(tools, target.run)
+        elif _end_of(tools, target) is None:
+            tell_lost(tools, target)
+        if _end_of(tools, target) is None:
             time.sleep(_PAUSE_S)
         return None, target
-    recorded = attempts.read_machine(tools.store, target.run, target.attempt)
+    recorded = attempts.read_machine(tools.store, target.run, target.attempt, target.node)
     host_key = machine_from_json(recorded)[1] if recorded else target.host_key
+    machine = target.machine.seen(machine)
     target = replace(target, machine=machine, host_key=host_key)
     try:
         return tools.reach.session(machine, host_key, _RECONNECT_S), target

@@ -40,7 +40,11 @@ def find(tools: Tools, run: str) -> Found:
     if recorded is None:
         return Found(run, attempt, None, end)
     machine, host_key = machine_from_json(recorded)
-    return Found(run, attempt, Following(run, attempt, machine, host_key), end)
+    others = tuple(
+        Following(run, attempt, fellow, host_key, node)
+        for node, fellow in enumerate(machine.fellows, 1)
+    )
+    return Found(run, attempt, Following(run, attempt, machine, host_key, others=others), end)
 
 
 def join(tools: Tools, found: Found) -> tuple[Session, Machine]:

@@ -34,7 +34,7 @@ from dstack_cloud.machine.user_data import provision_script, user_data
 from dstack_cloud.resources import Offer
 from dstack_cloud.state import attempts
 from dstack_cloud.state.runs import RunState, move, settle
-from dstack_cloud.units import format_price, format_time, parse_time, utc_now
+from dstack_cloud.units import format_price, format_time, parse_time, times, utc_now
 from dstack_cloud.workflow.image import needs_login
 
 # A boot, a pull and a last sync on top of what the job itself may take: past this, the machine is
@@ -44,8 +44,8 @@ _HARD_LIMIT_MARGIN = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Launched:
-    """A machine, the public host key that it answers with (until the agent replaces it), and the
-    lease on its attempt, which is kept until a job has reached it."""
+    """A machine, the public host key that it and those launched beside it answer with (until the
+    agent replaces it), and the lease on its attempt, which is kept until a job has reached it."""
 
     machine: Machine
     host_key: str
@@ -86,7 +86,7 @@ def launch(
         attempts.record_machine(tools.store, record.run, attempt, recorded)
     except DstackError as error:
         if machine is not None:
-            tools.cloud.terminate(machine.region, [machine.id])
+            tools.cloud.terminate(machine.region, machine.ids)
             note_late(tools.store, record.run, attempt, machine)
         claim.close()
         if claim.gone():
@@ -212,6 +212,7 @@ def asker(
                 else None
             ),
             authorized_key=key,
+            nodes=record.container.nodes,
         )
         before()
         return tools.cloud.launch(request)
@@ -257,7 +258,9 @@ def describe(machine: Machine) -> str:
     if machine.price == 0:
         return f"{machine.id} {machine.machine}, free of charge"
     kind = "spot" if machine.spot else "on demand"
+    nodes = len(machine.nodes)
+    price = None if machine.price is None else machine.price * nodes
     return (
-        f"{machine.id} {machine.machine} {machine.zone or machine.region}, "
-        f"{kind} {format_price(machine.price)} $/h"
+        f"{', '.join(machine.ids)} {times(nodes)}{machine.machine} "
+        f"{machine.zone or machine.region}, {kind} {format_price(price)} $/h"
     )

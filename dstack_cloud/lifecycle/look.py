@@ -77,7 +77,7 @@ def _look(tools: Tools, going: Going, target: Following, offers: Sequence[Offer]
 
 
 def _end(tools: Tools, target: Following, machine: Machine) -> None:
-    tools.cloud.terminate(machine.region, [machine.id])
+    tools.cloud.terminate(machine.region, machine.ids)
     # Of the attempt that it was to follow: there may be no other.
     note_late(tools.store, target.run, target.attempt, machine)
 

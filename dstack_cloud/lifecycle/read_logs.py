@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dstack_cloud.lifecycle.follow import Watch, follow
@@ -11,7 +11,7 @@ from dstack_cloud.lifecycle.join import Found, find, join_if_possible
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.verdict import Verdict
-from dstack_cloud.ssh.base import ConnectionLostError, Session
+from dstack_cloud.ssh.base import AgentHome, ConnectionLostError, Session
 from dstack_cloud.state import attempts, logs
 from dstack_cloud.state.cri import Line, Lines, Output
 
@@ -88,13 +88,19 @@ def _from_machine(tools: Tools, found: Found, following: bool, reader: _Reader) 
 def _rest(tools: Tools, found: Found, session: Session, reader: _Reader) -> None:
     """What the machine has at this moment. Raises ConnectionLostError."""
     assert found.target is not None
-    home = tools.reach.home(found.target.machine)
-    tail = ["tail", "-c", f"+{reader.offset + 1}", f"{home.root}/log"]
+    for data in rest_of_log(tools.reach.home(found.target.machine), session, reader.offset):
+        reader.read(data)
+
+
+def rest_of_log(home: AgentHome, session: Session, offset: int) -> Iterator[bytes]:
+    """What a machine's log has from ``offset`` on at this moment. Closes the session. Raises
+    ConnectionLostError."""
+    tail = ["tail", "-c", f"+{offset + 1}", f"{home.root}/log"]
     try:
         stream = session.stream([*home.prefix, *tail])
         try:
             while data := stream.read(_SILENCE_S):
-                reader.read(data)
+                yield data
         finally:
             stream.close()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,7 +78,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
     elif found is Verdict.LOST:
         if machine is not None and machine.state is MachineState.STOPPED:
             # What has only stopped keeps its disk, on the bill.
-            tools.cloud.terminate(machine.region, [machine.id])
+            tools.cloud.terminate(machine.region, machine.ids)
         number = attempt or 1
         begun = number > 1 or attempts.read_status(store, run, number) is not None
         goes_on = begun and record.outlives(number, now)
@@ -147,7 +148,8 @@ def machine_of(tools: Tools, run: str, attempt: int) -> Machine | None:
     recorded = attempts.read_machine(tools.store, run, attempt)
     if recorded:
         machine, _ = machine_from_json(recorded)
-        return tools.cloud.machine(machine.region, machine.id)
+        now = tools.cloud.machine(machine.region, machine.id)
+        return None if now is None else machine.seen(now)
     intent = attempts.read_intent(tools.store, run, attempt)
     found = [
         machine
@@ -156,4 +158,7 @@ def machine_of(tools: Tools, run: str, attempt: int) -> Machine | None:
         if machine.attempt == attempt
     ]
     # Of two regions that were asked at once one machine came too late, and has been ended.
-    return min(found, key=lambda machine: machine.state not in _ALIVE, default=None)
+    first = min(found, key=lambda machine: machine.state not in _ALIVE, default=None)
+    if first is None:
+        return None
+    return replace(first, fellows=tuple(one for one in found if one.id != first.id))

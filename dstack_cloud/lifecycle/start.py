@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from secrets import token_urlsafe
 
 from dstack_cloud import retry
@@ -33,21 +34,23 @@ def start(
     attempt: int,
     launched: Launched,
     private: Private,
+    node: int = 0,
 ) -> str:
-    """Push and start; answers the machine's public host key from now on.
+    """Push and start, on one ``node`` of those launched; answers its public host key from now on.
 
     Harmless when the agent has been started before. Raises ConnectionLostError, InternalError.
     """
-    home = tools.reach.home(launched.machine)
+    machine = launched.machine.nodes[node]
+    home = tools.reach.home(machine)
     argv = [*home.prefix, *bootstrap_argv(home.root, home.python)]
     stdin = bootstrap_stdin(
-        agent_bundle(), job(tools, record, attempt, launched, private).as_json()
+        agent_bundle(), job(tools, record, attempt, launched, private, node).as_json()
     )
     done = session.run(argv, stdin, _START_S)
     if done.code != 0:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InternalError(
-            f"the agent did not start on {launched.machine.id}: {' '.join(words[-3:])}",
+            f"the agent did not start on {machine.id}: {' '.join(words[-3:])}",
             "the machine is ended; try again, and report this if it stays",
         )
     return started_host_key(done.stdout) or launched.host_key
@@ -59,9 +62,11 @@ def job(
     attempt: int,
     launched: Launched,
     private: Private,
+    node: int = 0,
 ) -> Job:
-    """The agent's job for an attempt on a machine."""
-    machine = launched.machine
+    """The agent's job for an attempt on a machine, or on one ``node`` of several."""
+    nodes = launched.machine.nodes
+    machine = nodes[node]
     gpu = record.request.gpu
     home = tools.reach.home(machine)
     container = container_name(home, record.run, attempt, machine)
@@ -92,6 +97,7 @@ def job(
             gpus=gpu.count if gpu else 0,
             labels={"dstack-cloud.run": record.run, "dstack-cloud.attempt": str(attempt)},
             environment={
+                **fellows_environment(nodes, node),
                 "DSTACK_RUN": record.run,
                 "DSTACK_ATTEMPT": str(attempt),
                 "DSTACK_RESUMED": "0" if attempt == 1 else "1",
@@ -101,6 +107,8 @@ def job(
             stop_timeout=record.grace,
             read_only=_read_only(record),
             same_ports=home.own_machine,
+            fellows=host_names(nodes) if len(nodes) > 1 else None,
+            hostname=node_name(node),
         ),
         code=record.code,
         artifacts=[ArtifactSpec(**artifact) for artifact in record.artifacts],
@@ -113,11 +121,16 @@ def job(
         registry=private.registry,
         cloud_access=record.cloud_access,
         max_duration=record.max_duration,
-        max_cost=None if left is None else str(left),
+        # Each keeps to its share: they cost the same.
+        max_cost=None if left is None else str(left / len(nodes)),
         price=None if price is None else f"{price:f}",
         transfer=transfer_prices(machine, tools.store_region),
         grace=record.grace,
-        timers=Timers(heartbeat=tools.timers.heartbeat, pull_stall=tools.timers.pull_stall),
+        timers=Timers(
+            heartbeat=tools.timers.heartbeat,
+            pull_stall=tools.timers.pull_stall,
+            no_job=tools.timers.no_job,
+        ),
         endpoints=tools.endpoints,
         clients=[tools.reach.public_key()],
         user=machine.user,
@@ -126,7 +139,30 @@ def job(
         restore=attempt > 1,
         movable=record.deadline is not None,
         machine_record=machine_as_json(machine, launched.host_key),
+        node=node,
+        nodes=len(nodes),
     )
+
+
+def node_name(node: int) -> str:
+    """What a node is called in its log, its artifacts and by its fellows."""
+    return f"node-{node}"
+
+
+def host_names(nodes: Sequence[Machine]) -> dict[str, str]:
+    """The nodes' names and where each is reached."""
+    return {node_name(number): one.private_address or "" for number, one in enumerate(nodes)}
+
+
+def fellows_environment(nodes: Sequence[Machine], node: int) -> dict[str, str]:
+    """What a container of several is told of the others: nothing where it is alone."""
+    if len(nodes) == 1:
+        return {}
+    return {
+        "DSTACK_NODES": str(len(nodes)),
+        "DSTACK_NODE_RANK": str(node),
+        "DSTACK_NODE_ADDRESSES": ",".join(host_names(nodes).values()),
+    }
 
 
 def container_name(home: AgentHome, run: str, attempt: int, machine: Machine) -> str:

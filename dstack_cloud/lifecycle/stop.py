@@ -96,7 +96,7 @@ def _ended(
         tools.report.done("stopped", f"{run}: {end['state']}", seconds)
     recorded = attempts.read_machine(tools.store, run, attempt)
     if recorded and confirm_gone(tools, machine_from_json(recorded)[0]):
-        tools.report.done("terminated", machine_from_json(recorded)[0].id)
+        tools.report.done("terminated", ", ".join(machine_from_json(recorded)[0].ids))
     return end
 
 
@@ -119,7 +119,7 @@ def _hard(tools: Tools, found: Found, abort: bool, latest: bool) -> Mapping[str,
             f"machine {machine.id} does not react to the stop",
             f"dstack-cloud stop {run} --abort ends it without saving artifacts",
         )
-    tools.cloud.terminate(machine.region, [machine.id])
+    tools.cloud.terminate(machine.region, machine.ids)
     aborted = DetachedError("ended hard: its agent did not react")
     state = RunState.STOPPED
     record_end(tools.store, run, found.attempt, state, "aborted", aborted, latest=latest)

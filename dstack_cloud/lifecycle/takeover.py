@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dstack_cloud.clouds.base import Machine, MachineState
 from dstack_cloud.errors import DetachedError, MachineLostError
@@ -42,14 +43,18 @@ def take_over_launch(
     words = f"its client launched a machine and gave no sign for {format_duration(seconds)}"
     goes_on = not stopped and record.outlives(attempt, utc_now())
     machines = _machines(tools, run, attempt, intent)
+    used = 1
     if machines and attempts.read_machine(store, run, attempt) is None:
         # What it costs until now is the run's.
-        recorded = machine_as_json(machines[0], str(intent["host_key"]))
+        used = record.container.nodes
+        nodes = machines[:used]
+        first = replace(nodes[0], fellows=tuple(nodes[1:]))
+        recorded = machine_as_json(first, str(intent["host_key"]))
         attempts.record_machine(store, run, attempt, recorded)
     # Before the end: whoever finds that would not look for machines any more.
     for number, machine in enumerate(machines):
-        tools.cloud.terminate(machine.region, [machine.id])
-        if number:
+        tools.cloud.terminate(machine.region, machine.ids)
+        if number >= used:
             note_late(store, run, attempt, machine)
     if stopped:
         ended = DetachedError(f"stopped: {words}")
@@ -71,6 +76,6 @@ def _machines(tools: Tools, run: str, attempt: int, intent: Document) -> Sequenc
         for machine in tools.cloud.machines(region, run)
         if machine.attempt == attempt
         and machine.state is not MachineState.GONE
-        and machine.id not in {one.id for one in known}
+        and machine.id not in {id_ for one in known for id_ in one.ids}
     ]
     return [*known, *listed]

@@ -56,10 +56,11 @@ class DependencySpec:
 @dataclass(frozen=True)
 class Timers:
     """Seconds: an agent's heartbeat older than ``heartbeat`` ends the machine; a pull without
-    any progress for ``pull_stall`` fails the run."""
+    any progress for ``pull_stall`` fails the run; a machine waits ``no_job`` for its job."""
 
     heartbeat: int = 120
     pull_stall: int = 300
+    no_job: int = 600
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ class Job:
     ``restore``: before the container starts, what is in ``artifacts/<run>/`` comes back, as soon as
     the end of the attempt before this one is on record. ``asks`` names the cloud that is asked for
     notices and prices, by default the machine's own; ``endpoints`` are overrides of its services'
-    addresses. ``movable``: ``move.json`` beside the attempt's other objects asks for another
-    machine."""
+    addresses. The job is that of one ``node`` of several ``nodes``, whose agents meet in the store;
+    node 0's speaks for the attempt. ``movable``: ``move.json`` beside the attempt's other objects
+    asks for another machine."""
 
     run: str
     attempt: int
@@ -127,6 +129,8 @@ class Job:
     restore: bool = False
     asks: str | None = None
     movable: bool = False
+    node: int = 0
+    nodes: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """The document that goes over the wire: secrets included, so never to a disk or a log."""
@@ -163,7 +167,7 @@ class Job:
             "price": self.price,
             "transfer": dict(self.transfer),
             "grace": self.grace,
-            "timers": {"heartbeat": self.timers.heartbeat, "pull_stall": self.timers.pull_stall},
+            "timers": vars(self.timers),
             "clients": list(self.clients),
             "user": self.user,
             "rotate_host_key": self.rotate_host_key,
@@ -172,6 +176,8 @@ class Job:
             "restore": self.restore,
             "movable": self.movable,
             "asks": self.asks or self.cloud,
+            "node": self.node,
+            "nodes": self.nodes,
         }
 
 

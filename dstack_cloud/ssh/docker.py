@@ -36,6 +36,8 @@ def run_argv(
     stop_timeout: int | None = None,
     same_ports: bool = True,
     read_only: Mapping[str, str] | None = None,
+    fellows: Mapping[str, str] | None = None,
+    hostname: str | None = None,
 ) -> list[str]:
     """``docker run --detach …`` for ``spec``.
 
@@ -45,7 +47,9 @@ def run_argv(
     for none; ``stop_timeout`` seconds is the time a stopping engine leaves the container.
     ``same_ports`` opens the container's ports under their own numbers on the machine; otherwise the
     engine picks free ones. ``read_only`` are folders of the machine and their places in the
-    container, which cannot change them.
+    container, which cannot change them. ``fellows`` are the names and addresses of the nodes of an
+    attempt on several machines: the container is on its machine's own network then, under its
+    ``hostname``, so that it can be reached at every port; its ports need no publishing.
     """
     argv = ["docker", "run", "--detach", "--name", name]
     # The pull is the agent's, with progress and a typed failure; here it would be silent.
@@ -56,7 +60,13 @@ def run_argv(
     # The agent reads the log through the engine, so the driver must be one that keeps it: all of
     # it, and as bytes (json-file replaces what is not UTF-8).
     argv += ["--log-driver", "local", "--log-opt", "max-size=1000t", "--log-opt", "max-file=1"]
-    argv += ["--log-opt", "compress=false", "--network", "bridge"]
+    argv += ["--log-opt", "compress=false", "--network", "host" if fellows else "bridge"]
+    if fellows:
+        # By its name a node finds the interface that the others reach. Without raw packets nothing
+        # passes by the machine's firewall, which keeps its credentials.
+        argv += ["--hostname", hostname or "", "--cap-drop", "NET_RAW"]
+        for name, address in fellows.items():
+            argv += ["--add-host", f"{name}:{address}"]
     argv += ["--volume", f"{{root}}/workflow:{mount_target(spec.working_dir)}"]
     argv += ["--volume", f"{{root}}/progress:{PurePosixPath(PROGRESS_FILE).parent}"]
     for folder, target in (read_only or {}).items():
@@ -76,7 +86,7 @@ def run_argv(
         argv += ["--env", f"{key}={value}"]
     for key in sorted(secrets):
         argv += ["--env", key]
-    for port in spec.ports:
+    for port in () if fellows else spec.ports:
         # Loopback only: application ports are reached through the tunnel, never from outside.
         argv += ["--publish", f"127.0.0.1:{port if same_ports else ''}:{port}"]
     if spec.entrypoint is not None:

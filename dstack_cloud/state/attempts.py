@@ -36,9 +36,16 @@ def latest_attempt(store: Store, run: str) -> int:
         first += _PROBES
 
 
-def record_machine(store: Store, run: str, number: int, machine: Mapping[str, Any]) -> None:
+def record_machine(
+    store: Store, run: str, number: int, machine: Mapping[str, Any], node: int = 0
+) -> None:
     """What was launched for the attempt, with its public host key."""
-    store.put(keys.machine(run, number), documents.encode(machine))
+    store.put(keys.machine(run, number, node), documents.encode(machine))
+
+
+def record_failure(store: Store, run: str, number: int, failure: Mapping[str, Any]) -> bool:
+    """Tell an attempt's other nodes that one of them has failed; False when that is told."""
+    return store.create(keys.failure(run, number), documents.encode(failure))
 
 
 def record_late(store: Store, run: str, number: int, machine: Mapping[str, Any]) -> None:
@@ -53,9 +60,9 @@ def read_intent(store: Store, run: str, number: int) -> Document | None:
     return documents.read(store, keys.intent(run, number))
 
 
-def read_machine(store: Store, run: str, number: int) -> Document | None:
+def read_machine(store: Store, run: str, number: int, node: int = 0) -> Document | None:
     """None when no machine was had (or its launcher died before writing it down)."""
-    return documents.read(store, keys.machine(run, number))
+    return documents.read(store, keys.machine(run, number, node))
 
 
 def read_status(store: Store, run: str, number: int) -> Document | None:
@@ -63,9 +70,9 @@ def read_status(store: Store, run: str, number: int) -> Document | None:
     return documents.read(store, keys.status(run, number))
 
 
-def read_end(store: Store, run: str, number: int) -> Document | None:
-    """How the attempt ended; None while it has not."""
-    return documents.read(store, keys.end(run, number))
+def read_end(store: Store, run: str, number: int, node: int = 0) -> Document | None:
+    """How the attempt (or one of its other nodes) ended; None while it has not."""
+    return documents.read(store, keys.end(run, number, node))
 
 
 def record_end(store: Store, run: str, number: int, end: Mapping[str, Any]) -> bool:

@@ -12,9 +12,13 @@ runs/<run>/attempts/<n>/move.json            the request to go on elsewhere, by 
 runs/<run>/attempts/<n>/end.json             create-only: how the attempt ended
 runs/<run>/attempts/<n>/late.json            machines that came when another one was there already
 runs/<run>/attempts/<n>/log/<first byte, 20 digits>
+runs/<run>/attempts/<n>/failure.json         create-only: how the first node failed, of several
+runs/<run>/attempts/<n>/nodes/<k>/…          node k's machine, status, end and log; node 0's are
+                                             the attempt's own
 index/<state>/<run>                          empty; the state is in the name
 index/deleted/<run>                          empty; its name is not given again
 artifacts/<run>/<path>                       as the container left them
+artifacts/<run>/node-<k>/<path>              as that of node k left them, of several
 artifacts/:<tag>:<8 hex>/<path>              local files that were tagged
 artifacts/<cloud>:<source>/<path>            brought over from that cloud's store
 copies/<cloud>/<source>                      empty; when such a copy was last wanted
@@ -59,8 +63,9 @@ def attempts(name: str) -> str:
     return f"runs/{name}/attempts/"
 
 
-def attempt(name: str, number: int) -> str:
-    return f"{attempts(name)}{number}/"
+def attempt(name: str, number: int, node: int = 0) -> str:
+    """The folder of an attempt, or of one of its other machines."""
+    return f"{attempts(name)}{number}/" + (f"nodes/{node}/" if node else "")
 
 
 def intent(name: str, number: int) -> str:
@@ -71,32 +76,36 @@ def lease(name: str, number: int) -> str:
     return f"{attempt(name, number)}lease.json"
 
 
-def machine(name: str, number: int) -> str:
-    return f"{attempt(name, number)}machine.json"
+def machine(name: str, number: int, node: int = 0) -> str:
+    return f"{attempt(name, number, node)}machine.json"
 
 
-def status(name: str, number: int) -> str:
-    return f"{attempt(name, number)}status.json"
+def status(name: str, number: int, node: int = 0) -> str:
+    return f"{attempt(name, number, node)}status.json"
+
+
+def failure(name: str, number: int) -> str:
+    return f"{attempt(name, number)}failure.json"
 
 
 def move(name: str, number: int) -> str:
     return f"{attempt(name, number)}move.json"
 
 
-def end(name: str, number: int) -> str:
-    return f"{attempt(name, number)}end.json"
+def end(name: str, number: int, node: int = 0) -> str:
+    return f"{attempt(name, number, node)}end.json"
 
 
 def late(name: str, number: int) -> str:
     return f"{attempt(name, number)}late.json"
 
 
-def log(name: str, number: int) -> str:
-    return f"{attempt(name, number)}log/"
+def log(name: str, number: int, node: int = 0) -> str:
+    return f"{attempt(name, number, node)}log/"
 
 
-def log_segment(name: str, number: int, first_byte: int) -> str:
-    return f"{log(name, number)}{first_byte:020d}"
+def log_segment(name: str, number: int, first_byte: int, node: int = 0) -> str:
+    return f"{log(name, number, node)}{first_byte:020d}"
 
 
 def index(state: str, name: str = "") -> str:

@@ -60,11 +60,13 @@ def plan(segments: Iterable[tuple[int, int]], offset: int) -> list[Piece]:
     return pieces
 
 
-def read_attempt(store: Store, run: str, attempt: int, offset: int = 0) -> Iterator[Chunk]:
-    """What the store has of one attempt's log from byte ``offset`` on."""
-    folder = keys.log(run, attempt)
+def read_attempt(
+    store: Store, run: str, attempt: int, offset: int = 0, node: int = 0
+) -> Iterator[Chunk]:
+    """What the store has of one attempt's log (on one of its nodes) from byte ``offset`` on."""
+    folder = keys.log(run, attempt, node)
     first = max(0, offset - _LOOK_BACK)
-    after = keys.log_segment(run, attempt, first - 1) if first else ""
+    after = keys.log_segment(run, attempt, first - 1, node) if first else ""
     listed = (
         (item.key[len(folder) :], item.size)
         for item in store.list(folder, after)
@@ -73,7 +75,7 @@ def read_attempt(store: Store, run: str, attempt: int, offset: int = 0) -> Itera
     pieces = plan([(int(name), size) for name, size in listed], offset)
 
     def fetch(piece: Piece) -> Chunk:
-        found = store.get(keys.log_segment(run, attempt, piece.segment))
+        found = store.get(keys.log_segment(run, attempt, piece.segment, node))
         # A segment that was put again since may have grown, not shrunk.
         data = found.data if found is not None else b""
         begin, end = piece.begin - piece.segment, piece.end - piece.segment

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from moto_fixtures.machine.shell import docker
 
 MACHINE_LABEL = f"{LABEL}.machine"
 _CGROUPS = Path("/sys/fs/cgroup")
+# How long the processes of a machine that has ended may take to be gone.
+_LEAVING_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -116,11 +120,17 @@ def remove_cgroups(name: str, machine_id: str | None = None) -> None:
     They lie beside the machine's own, so its end leaves them, empty. ``machine_id`` None: those
     of every machine of the emulator.
     """
-    wanted = cgroup_name(name, machine_id or "*")
-    for top in _CGROUPS.glob(f"*/{wanted}"):
-        for path, _, _ in os.walk(top, topdown=False):
-            # Only an empty group can be removed, and the last process may still be leaving.
-            try:
-                os.rmdir(path)
-            except OSError:
-                continue
+    wanted = [cgroup_name(name, machine_id or "*")]
+    if machine_id is not None:
+        # The one that the agent makes for a container on its machine's own network.
+        wanted.append(f"dstack.{machine_id}")
+    deadline = time.monotonic() + (_LEAVING_S if machine_id else 0.0)
+    while left := [top for group in wanted for top in _CGROUPS.glob(f"*/{group}")]:
+        for top in left:
+            for path, _, _ in os.walk(top, topdown=False):
+                # Only an empty group can be removed, and the last process may still be leaving.
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)

@@ -57,6 +57,8 @@ def lay_out(folder: Path) -> None:
     _mount(str(console), str(devices / "console"), flags=_MS_BIND)
     _mount(str(devices), "/dev", flags=_MS_BIND | _MS_REC)
     _mount("none", "/run", "tmpfs", data="mode=755")
+    # What is grouped here is grouped for nobody.
+    _mount("none", "/sys/fs/cgroup", "tmpfs", data="mode=755")
     _mount("none", "/", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY)
     _UNITS.mkdir(parents=True)
 

@@ -103,9 +103,13 @@ class Project:
         file.write_text(yaml.safe_dump(config))
         return self.but(DSTACK_CLOUD_CONFIG=str(file))
 
+    def start_words(self, *args: str) -> list[str]:
+        """The command line, for who starts it."""
+        return [*CLI, *args]
+
     def start(self, *args: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*CLI, *args],
+            self.start_words(*args),
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,

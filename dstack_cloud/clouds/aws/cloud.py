@@ -85,8 +85,9 @@ class AwsCloud:
         recipes = {recipe(offer, self.settings.image) for offer in offers}
         self._prepared[region] = prepare(self.sessions, self.settings, self.pool, region, recipes)
 
-    def forbidden(self, offers: Sequence[Offer]) -> dict[Offer, str]:
-        """The offers that the account's vCPU quotas rule out, each with the reason in words.
+    def forbidden(self, offers: Sequence[Offer], nodes: int = 1) -> dict[Offer, str]:
+        """The offers of which the account's vCPU quotas rule out so many machines, each with the
+        reason in words.
 
         Quotas that cannot be read forbid nothing: the launch will tell.
         """
@@ -95,7 +96,7 @@ class AwsCloud:
             there = [offer for offer in offers if offer.region == region]
             limits = self._limits(region, quotas.needed(there))
             for offer in there:
-                reason = quotas.allowed(offer, limits)
+                reason = quotas.allowed(offer, limits, nodes)
                 if reason is not None:
                     found[offer] = reason
         return found

@@ -1,4 +1,10 @@
-"""One machine from many pools with one call: an instant fleet."""
+"""One machine from many pools with one call: an instant fleet.
+
+Several machines of one attempt come from one call, too, all or none: a minimum as large as the
+target, of one instance type in one zone
+(docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotOptionsRequest.html and
+API_OnDemandOptionsRequest.html).
+"""
 
 from __future__ import annotations
 
@@ -48,7 +54,8 @@ def launch(
     pools: list[Pool],
     part: int,
 ) -> Outcome:
-    """Ask for one machine of the pools, best first, by the launch template of that name.
+    """Ask for one machine of the pools (or the nodes of a run, of one pool), best first, by the
+    launch template of that name.
 
     ``part`` tells apart the fleets of one request. Raises FleetsDenied, Replayed, and errors of
     ours for what no other offer can help.
@@ -57,7 +64,7 @@ def launch(
     answer = _ask(ec2, region, fleet_request(request, template, token, pools), pools)
     if isinstance(answer, Outcome):
         return answer
-    return read_answer(answer, pools, region)
+    return read_answer(answer, pools, region, request.nodes)
 
 
 def fleet_request(
@@ -82,17 +89,25 @@ def fleet_request(
             }
         ],
         "TargetCapacitySpecification": {
-            "TotalTargetCapacity": 1,
+            "TotalTargetCapacity": request.nodes,
             "DefaultTargetCapacityType": market,
         },
     }
+    together: dict[str, Any] = {}
+    if request.nodes > 1:
+        together = {
+            "MinTargetCapacity": request.nodes,
+            "SingleAvailabilityZone": True,
+            "SingleInstanceType": True,
+        }
     if spot:
         parameters["SpotOptions"] = {
             "AllocationStrategy": "capacity-optimized-prioritized",
             "InstanceInterruptionBehavior": "terminate",
+            **together,
         }
     else:
-        parameters["OnDemandOptions"] = {"AllocationStrategy": "prioritized"}
+        parameters["OnDemandOptions"] = {"AllocationStrategy": "prioritized", **together}
     return parameters
 
 
@@ -133,13 +148,15 @@ def _ask(
                 return Outcome(None, request_failures(code, message, pools))
 
 
-def read_answer(answer: dict[str, Any], pools: list[Pool], region: str) -> Outcome:
-    """The outcome in an answer of CreateFleet: pure.
+def read_answer(answer: dict[str, Any], pools: list[Pool], region: str, nodes: int = 1) -> Outcome:
+    """The outcome in an answer of CreateFleet for so many ``nodes``: pure.
 
     Raises what no other offer can help when that is all the answer says, and TryAgainError for
     an answer with neither machine nor error.
     """
     failures = tuple(_failures(answer, pools))
+    ids: list[str] = []
+    pool = pools[0]
     for launched in answer.get("Instances", ()):
         overrides = launched.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
         pool = pool_of(
@@ -148,8 +165,9 @@ def read_answer(answer: dict[str, Any], pools: list[Pool], region: str) -> Outco
             overrides.get("SubnetId"),
             overrides.get("AvailabilityZone"),
         )
-        for instance in launched.get("InstanceIds", ()):
-            return Outcome((str(instance), pool), failures)
+        ids += map(str, launched.get("InstanceIds", ()))
+    if len(ids) >= nodes:
+        return Outcome((tuple(ids), pool), failures)
     if not failures:
         raise TryAgainError(
             f"AWS launched nothing in {region} and gave no reason "

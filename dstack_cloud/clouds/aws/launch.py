@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
@@ -53,7 +54,7 @@ class Launcher:
         ec2 = self._sessions.ec2(region)
         found = prepared.network()
         chosen = [(group, pools(group, found)) for group in groups]
-        admitted = self._admit(ec2, request.owner, prepared, found, chosen)
+        admitted = self._admit(ec2, request, prepared, found, chosen)
         failures: list[LaunchFailure] = []
         away: list[Future[None]] = []
         templates = Templates(ec2, region, request, self._after(away))
@@ -73,7 +74,9 @@ class Launcher:
                 if outcome.launched is not None:
                     templates.clear()
                     size = images[group.recipe].volume_gib(request.disk) * GIB
-                    machine = self._launched(ec2, *outcome.launched, size)
+                    ids, pool = outcome.launched
+                    first, *others = [self._launched(ec2, one, pool, size) for one in ids]
+                    machine = replace(first, fellows=tuple(others))
                     self._settle(ec2, region, machine, admitted)
                     return LaunchAnswer(machine, tuple(failures))
             return LaunchAnswer(None, tuple(failures))
@@ -115,18 +118,21 @@ class Launcher:
     def _admit(
         self,
         ec2: Any,
-        owner: str,
+        request: LaunchRequest,
         prepared: Prepared,
         found: Network,
         chosen: list[tuple[Group, list[Pool]]],
     ) -> list[Future[None]]:
-        """Open SSH to the caller while the launch is under way."""
+        """Open SSH to the caller while the launch is under way, and the nodes of a run to each
+        other."""
         if not found.own:
             return []
 
         def admit(vpc: str) -> None:
             ranges = prepared.ranges(ec2, vpc)
-            network.admit(ec2, prepared.region, found.groups[vpc][0], ranges, owner)
+            network.admit(ec2, prepared.region, found.groups[vpc][0], ranges, request.owner)
+            if request.nodes > 1:
+                network.admit_each_other(ec2, prepared.region, found.groups[vpc][0])
 
         vpcs = dict.fromkeys(place.subnet.vpc for _, places in chosen for place in places)
         return [self._pool.submit(admit, vpc) for vpc in vpcs]
@@ -158,22 +164,22 @@ class Launcher:
         self, ec2: Any, region: str, machine: Machine, admitted: list[Future[None]]
     ) -> None:
         """What must hold of a new machine; one that can't be reached is ended at once."""
-        self._pool.submit(_quietly, lambda: machines.end_on_power_off(ec2, region, machine.id))
+        for one in machine.ids:
+            self._pool.submit(_quietly, partial(machines.end_on_power_off, ec2, region, one))
         try:
             for future in admitted:
                 future.result()
         except DstackError:
-            machines.terminate(ec2, region, [machine.id])
+            machines.terminate(ec2, region, machine.ids)
             raise
 
     def _replayed(self, ec2: Any, request: LaunchRequest, error: Replayed) -> LaunchAnswer:
         """The machine that the first use of the token launched."""
         region = request.offers[0].region
-        for machine in machines.listing(
-            ec2, region, self._reach, request.store or None, request.run
-        ):
-            if machine.attempt == request.attempt:
-                return LaunchAnswer(machine)
+        listed = machines.listing(ec2, region, self._reach, request.store or None, request.run)
+        ours = [machine for machine in listed if machine.attempt == request.attempt]
+        if len(ours) >= request.nodes:
+            return LaunchAnswer(replace(ours[0], fellows=tuple(ours[1:])))
         raise InputError(
             f"attempt {request.attempt} of {request.run} was launched before, differently: {error}",
             "run the command again: it begins a new attempt",

@@ -63,6 +63,7 @@ def as_machine(instance: dict[str, Any], region: str, reach: Reach) -> Machine:
         launched_at=launched.astimezone(UTC) if launched else None,
         ended_at=_ended_at(instance),
         tags=tags,
+        private_address=instance.get("PrivateIpAddress"),
     )
 
 

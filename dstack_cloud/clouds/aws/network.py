@@ -158,6 +158,17 @@ def admit(ec2: Any, region: str, group: str, ranges: Sequence[str], owner: str) 
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wanted])
 
 
+def admit_each_other(ec2: Any, region: str, group: str) -> None:
+    """Let the machines of the group, and nobody else, reach each other at every port: the nodes of
+    a run meet there. A rule that is there already is as good."""
+    wanted = {
+        "IpProtocol": "-1",
+        "UserIdGroupPairs": [{"GroupId": group, "Description": "dstack-cloud nodes"}],
+    }
+    with translated("letting nodes reach each other", region), _but("InvalidPermission.Duplicate"):
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wanted])
+
+
 def expel(ec2: Any, region: str, group: str, cidr: str) -> None:
     """Take an SSH rule away; harmless when it is gone already."""
     with (

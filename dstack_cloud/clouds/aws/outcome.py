@@ -12,9 +12,10 @@ from dstack_cloud.clouds.base import LaunchFailure, Scope
 
 @dataclass(frozen=True)
 class Outcome:
-    """The instance's id and the pool that it came from, or None; and what failed."""
+    """The instances' ids (as many as were wanted) and the pool that they came from, or None; and
+    what failed."""
 
-    launched: tuple[str, Pool] | None
+    launched: tuple[tuple[str, ...], Pool] | None
     failures: tuple[LaunchFailure, ...] = ()
 
 

@@ -74,13 +74,14 @@ def vcpu_limits(
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
-def allowed(offer: Offer, limits: Limits) -> str | None:
-    """Why the quota forbids an offer, in words; None when it does not, or is not known."""
+def allowed(offer: Offer, limits: Limits, nodes: int = 1) -> str | None:
+    """Why the quota forbids so many machines of an offer, in words; None when it does not, or is
+    not known."""
     group = family_group(offer.machine)
     if group is None:
         return None
     limit = limits.get((group, offer.spot))
-    if limit is None or offer.cpu <= limit:
+    if limit is None or offer.cpu * nodes <= limit:
         return None
     return f"quota: {limit} vCPUs of {described(group, offer.spot)} in {offer.region}"
 

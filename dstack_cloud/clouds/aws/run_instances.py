@@ -38,7 +38,8 @@ def launch(
                 if failures[-1].scope not in (Scope.OFFER, Scope.ZONE):
                     break
                 continue
-        return Outcome((str(answer["Instances"][0]["InstanceId"]), pool), tuple(failures))
+        ids = tuple(str(instance["InstanceId"]) for instance in answer["Instances"])
+        return Outcome((ids, pool), tuple(failures))
     return Outcome(None, tuple(failures))
 
 
@@ -52,8 +53,8 @@ def parameters(blueprint: Blueprint, data: dict[str, Any], pool: Pool) -> dict[s
         "UserData": base64.b64decode(data["UserData"]),
         "NetworkInterfaces": [interface],
         "InstanceType": pool.offer.machine,
-        "MinCount": 1,
-        "MaxCount": 1,
+        "MinCount": request.nodes,
+        "MaxCount": request.nodes,
         "ClientToken": part_token(
             request.token, pool.offer.machine, pool.subnet.id, pool.offer.spot
         ),

@@ -74,8 +74,9 @@ class GcpCloud:
         recipes = {recipe(offer, self.settings.image) for offer in offers}
         self._prepared[region] = prepare(self.sessions, self.settings, self.pool, region, recipes)
 
-    def forbidden(self, offers: Sequence[Offer]) -> dict[Offer, str]:
-        """The offers that the project's quotas rule out, each with the reason in words.
+    def forbidden(self, offers: Sequence[Offer], nodes: int = 1) -> dict[Offer, str]:
+        """The offers of which the project's quotas rule out so many machines, each with the reason
+        in words.
 
         Quotas that cannot be read forbid nothing: the launch will tell.
         """
@@ -85,7 +86,7 @@ class GcpCloud:
             zip([None, *regions], self.pool.map(self._read, [None, *regions]), strict=True)
         )
         for offer in offers:
-            reason = quotas.allowed(offer, limits[offer.region], limits[None])
+            reason = quotas.allowed(offer, limits[offer.region], limits[None], nodes)
             if reason is not None:
                 found[offer] = reason
         return found

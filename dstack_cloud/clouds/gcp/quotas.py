@@ -77,18 +77,19 @@ def gpu_metric(offer: Offer) -> str | None:
     return _GPU_METRICS.get(name)
 
 
-def allowed(offer: Offer, region: Limits, project: Limits) -> str | None:
-    """Why the quota forbids an offer, in words; None when it does not, or is not known."""
+def allowed(offer: Offer, region: Limits, project: Limits, nodes: int = 1) -> str | None:
+    """Why the quota forbids so many machines of an offer, in words; None when it does not, or is
+    not known."""
     for need in needs(offer):
         metric, limit = need.metric, region.get(need.metric)
         if not limit and need.or_standard is not None:
             metric, limit = need.or_standard, region.get(need.or_standard)
-        if limit is not None and need.amount > limit:
+        if limit is not None and need.amount * nodes > limit:
             return f"quota: {limit:.0f} {metric} in {offer.region}"
     count = offer.gpu.count if offer.gpu else 0
     for metric, amount in ((ALL_GPUS, count), (ALL_CPUS, offer.cpu)):
         limit = project.get(metric)
-        if limit is not None and amount > limit:
+        if limit is not None and amount * nodes > limit:
             return f"quota: {limit:.0f} {metric} in the project"
     return None
 

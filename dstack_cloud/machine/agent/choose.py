@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from . import folders
 from .artifacts import Place, inside
 from .errors import StoreError
 from .lease import HELD, WRITER, Lease
@@ -62,7 +63,7 @@ class Chooser:
         stored: Stored,
     ) -> None:
         self._store = store
-        self._prefix = "artifacts/{}/".format(job["run"])
+        self._prefix = folders.artifacts(job)
         self._copies = os.path.join(paths.sync, "copies")
         self.places = places
         self._pending = pending

@@ -12,6 +12,7 @@ from .errors import Failure
 from .outcome import GONE
 from .paths import Paths, read_json
 from .progress import prepare
+from .shield import shield
 
 _FOLDERS = ("--volume", "--env-file")
 
@@ -47,7 +48,7 @@ def run_container(engine: Engine, job: Mapping[str, Any], paths: Paths) -> Any:
         if os.path.exists(paths.launched):
             raise Failure("agent", GONE)
         prepare(paths)
-        _run(fill_in(job["container"]["run"], paths), paths)
+        _run(shield(fill_in(job["container"]["run"], paths), job["machine"]), paths)
         container = engine.inspect(name)
         if container is None:
             raise Failure("agent", "the engine started the container but does not know it")

@@ -12,6 +12,7 @@ import time
 CAUSES = (
     "moved",
     "interrupted",
+    "fellow",
     "stopped",
     "max_duration",
     "max_cost",

@@ -11,14 +11,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from . import folders
 from .paths import Paths, read_json
 from .store import Store
 
 
 def fenced(store: Store, job: Mapping[str, Any], paths: Paths) -> bool:
     """Whether somebody else has told this attempt's end. StoreError."""
-    told = store.get(f"runs/{job['run']}/attempts/{job['attempt']}/end.json")
+    told = store.get(folders.attempt(job) + "end.json")
     if told is None:
         return False
-    ours = read_json(paths.draft)
+    ours = read_json(paths.whole) or read_json(paths.draft)
     return ours is None or json.loads(told) != ours

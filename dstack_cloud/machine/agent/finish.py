@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import disk
+from . import disk, folders
 from .control import Control
 from .errors import Interrupted, StoreError
+from .fellows import Fellows, whole
 from .fence import fenced
 from .final import PATIENCE, Final
 from .note import note
@@ -38,9 +39,10 @@ def finish(
     shipper: Shipper,
     sync: Sync,
     clean_up: Callable[[], None],
+    fellows: Fellows | None = None,
 ) -> None:
     """Everything between the container's end and the machine's; ``clean_up`` comes just before
-    the end is told."""
+    the end is told. With ``fellows`` the machine is one node of several."""
     status.phase("saving")
     _insist(shipper.ship, control, "the log", PATIENCE if control.until is None else _SHORT)
     end = dict(result)
@@ -73,10 +75,36 @@ def finish(
     # An agent that comes after this one must say the same words: the record is made only once.
     end = read_json(paths.draft) or end
     _keep(paths.draft, end)
+    if fellows is not None:
+        end = _with_fellows(end, job, paths, control, store, fellows)
     data = json.dumps(end).encode()
-    _insist(lambda: _publish(store, job, control, data, end), control, "the end")
+    if fellows is None or fellows.speaks:
+        _insist(lambda: _publish(store, job, control, data, end), control, "the end")
     clean_up()
     _keep(paths.end, end)
+
+
+def _with_fellows(
+    end: dict[str, Any],
+    job: Mapping[str, Any],
+    paths: Paths,
+    control: Control,
+    store: Store,
+    fellows: Fellows,
+) -> dict[str, Any]:
+    """Tell this node's end to the others; the attempt's, where that is this node's to say."""
+    if folders.node_of(job):
+        data = json.dumps(end).encode()
+        _insist(lambda: store.create(folders.own(job) + "end.json", data), control, "its end")
+    if not fellows.speaks:
+        return end
+    told = read_json(paths.whole)
+    if told is None:
+        ends = fellows.ends()
+        seconds = time.time() - unix(end["started_at"]) if end["started_at"] else 0.0
+        told = whole(job, end, ends, fellows.failure, seconds)
+        _keep(paths.whole, told)
+    return dict(told)
 
 
 def _keep(path: str, value: object) -> None:
@@ -111,7 +139,7 @@ def _publish(
     if end["retry"]:
         # Before the end is told: from then on the next attempt may be running.
         _enter(store, run, "recovering")
-    ours = store.create(f"runs/{run}/attempts/{job['attempt']}/end.json", data)
+    ours = store.create(folders.attempt(job) + "end.json", data)
     if ours and not end["retry"] and control.cause != "fenced":
         _enter(store, run, end["state"])
 

@@ -75,7 +75,7 @@ class Gce(Cloud):
 
     def guard(self) -> None:
         """Containers on a bridge are as near to the metadata server as the machine itself: the
-        machine's own firewall must refuse them. They never get the machine's network."""
+        machine's own firewall must refuse them. Those on the machine's network: see `shield`."""
         chain = "DOCKER-USER"
         if _iptables("-n", "-L", chain) is not None:
             chain = "FORWARD"

@@ -78,6 +78,8 @@ def _asked(cause: str, max_duration: int | None, max_cost: str | None) -> dict[s
         return _result("failed", "disk", "the disk is full", _MORE_DISK)
     if cause == "interrupted":
         return _result("failed", "interrupted", "the machine was taken away during the run")
+    if cause == "fellow":
+        return _result("stopped", "fellow", "another node ended first")
     if cause == "moved":
         return _result(
             "failed",

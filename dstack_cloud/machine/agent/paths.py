@@ -38,6 +38,8 @@ class Paths:
         self.launched = os.path.join(root, "launched")
         self.cause = os.path.join(root, "cause.json")
         self.draft = os.path.join(root, "end.draft.json")
+        # What is said for the attempt, by the one of several nodes that speaks for it.
+        self.whole = os.path.join(root, "end.whole.json")
         self.result = os.path.join(root, "result.json")
         self.restored = os.path.join(root, "restored.json")
         # A folder of its own: whoever follows wakes up at each write in the root.

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from . import folders
+
 _NAME = "STORE"
 _LOOK = 0.02
 # Time for it to clear away the parts of an upload that it was told to give up.
@@ -80,7 +82,8 @@ def _gcs(store: Mapping[str, Any]) -> dict[str, str]:
 def remote(job: Mapping[str, Any], source: str | None = None) -> str:
     """Where the run's artifacts are (or those of ``source``), as rclone names it."""
     bucket, _, prefix = job["store"]["url"].partition("://")[2].partition("/")
-    parts = [bucket, prefix.strip("/"), "artifacts", source or job["run"]]
+    place = f"artifacts/{source}" if source else folders.artifacts(job).rstrip("/")
+    parts = [bucket, prefix.strip("/"), place]
     return "{}:{}".format(_NAME, "/".join(part for part in parts if part))
 
 

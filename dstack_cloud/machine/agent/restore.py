@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from . import disk, rclone
+from . import disk, folders, rclone
 from .artifacts import Place, inside, wanted
 from .control import Control
 from .errors import Failure, Interrupted, StoreError
+from .fellows import own_artifacts
 from .note import note
 from .paths import Paths, write_json
 from .store import FolderStore, Listed, Store
@@ -29,7 +30,8 @@ _HINT = "dstack-cloud artifacts list shows what is there"
 
 
 class Restore:
-    """``run`` is the whole of it; ``report`` is told the bytes that come back."""
+    """``run`` is the whole of it; ``report`` is told the bytes that come back, and ``marks`` says
+    that nothing else comes after it."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Restore:
         places: Sequence[Place],
         stored: Stored,
         report: Callable[[int], None],
+        marks: bool = True,
     ) -> None:
         self._store = store
         self._job = job
@@ -47,7 +50,8 @@ class Restore:
         self._control = control
         self._stored = stored
         self._report = report
-        self._prefix = f"artifacts/{job['run']}/"
+        self._marks = marks
+        self._prefix = folders.artifacts(job)
         self._places = places
 
     def run(self) -> None:
@@ -62,8 +66,10 @@ class Restore:
             self._begin_empty()
             return
         ends = self._insist(self._earlier_ends, "the end of an attempt before this one")
+        previous = last_told(ends)
+        told = own_artifacts(self._job, previous.get("artifacts") or ())
         counts = self._insist(self._count, "the artifacts to restore")
-        self._check(last_told(ends), counts)
+        self._check({**previous, "artifacts": told}, counts)
         total = sum(size for _, size in counts.values())
         self._report(total)
         if isinstance(self._store, FolderStore):
@@ -71,7 +77,8 @@ class Restore:
         else:
             self._from_bucket()
         restored = self._insist(self._verify, "the restored artifacts")
-        write_json(self._paths.restored, {"files": restored, "bytes": total})
+        if self._marks:
+            write_json(self._paths.restored, {"files": restored, "bytes": total})
 
     def _begin_empty(self) -> None:
         if not wanted(self._job, mounted_only=True):
@@ -121,6 +128,8 @@ class Restore:
         """Each object that is an artifact: its place, its path on the machine."""
         for listed in self._store.each(self._prefix):
             name = listed.key[len(self._prefix) :].replace("/", os.sep)
+            if folders.of_another(self._job, name):
+                continue
             for where in self._places:
                 path = os.path.normpath(os.path.join(where.base, name))
                 root = os.path.normpath(os.path.join(where.base, where.name))
@@ -244,6 +253,23 @@ class Restore:
                 copies.clear()
         self._stored.put(copies)
         return count
+
+
+def restore(
+    store: Store,
+    job: Mapping[str, Any],
+    paths: Paths,
+    control: Control,
+    places: Sequence[Place],
+    stored: Stored,
+    report: Callable[[int], None],
+) -> None:
+    """What this machine goes on from. What node 0 had is every node's; what this one had comes on
+    top of it. Raises what `Restore.run` raises."""
+    rest = (paths, control, places, stored, report)
+    if job["restore"] and folders.node_of(job):
+        Restore(store, {**job, "node": 0}, *rest, marks=False).run()
+    Restore(store, job, *rest).run()
 
 
 def last_told(ends: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import disk, machine
+from . import disk, folders, machine
 from .budget import Budget
 from .cloud import Notice, own_machine
 from .container import run_container
@@ -25,6 +25,7 @@ from .deps import bring
 from .ending import Ending
 from .engine import Engine, EngineError
 from .errors import Failure, Interrupted, StoreError
+from .fellows import Fellows
 from .fence import fenced
 from .finish import finish
 from .lease import ignore_signals, more_files
@@ -39,7 +40,7 @@ from .pull import ensure_image
 from .ready import wait_until_ready
 from .recorder import Recorder, tail
 from .registry import forget_login, login_of
-from .restore import Restore
+from .restore import restore
 from .ship import Shipper
 from .shown import Shown
 from .shown import prepare as prepare_shown
@@ -97,6 +98,8 @@ class Attempt:
         self.sync = Sync(self.store, job, paths, self.control, self.status)
         self.recorder = Recorder(self.engine, job["container"]["name"], paths, self.control)
         self.ending = Ending(self.engine, job, paths, self.control)
+        several = folders.several(job)
+        self.fellows = Fellows(self.store, job, self.control, self.status) if several else None
         self._helpers: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -114,7 +117,7 @@ class Attempt:
         every = min(5.0, self.job["timers"]["heartbeat"] / 4)
         self.status.update(started_at=read_json(self.paths.started_at))
         self._start("heart", lambda: machine.heart(self.paths, every, over, self.status.save))
-        watch = Watch(self.store, self.job, self.paths, self.control)
+        watch = Watch(self.store, self.job, self.paths, self.control, self.fellows)
         self._start("watch", lambda: watch.run(over))
         self._start("ship", lambda: self.shipper.run(over))
         reached = partial(self.control.request, "max_cost")
@@ -126,6 +129,8 @@ class Attempt:
         if result is None:
             result = self._result()
             self._write(self.paths.result, result)
+        if self.fellows is not None and result["state"] != "done":
+            self.fellows.insist(result, self.status.get("notice"))
         self._finish(result)
 
     def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -157,6 +162,8 @@ class Attempt:
         # A replacement that is asked for now must find a cause that lets this attempt go on saving.
         self.control.interrupt(time.monotonic() + working_time(notice.seconds))
         self.status.update(notice=as_status(notice))
+        if self.fellows is not None:
+            self.fellows.taken(self._start, as_status(notice))
         self.sync.flush(self._start)
         try:
             self.shipper.put_status()
@@ -296,8 +303,7 @@ class Attempt:
         if self.job["restore"]:
             self.status.phase("restoring")
         places = self.sync.places(mounted_only=False)
-        stored = self.sync.stored
-        Restore(self.store, self.job, self.paths, self.control, places, stored, report).run()
+        restore(self.store, self.job, self.paths, self.control, places, self.sync.stored, report)
 
     def _tell(self, hours: float, at: str) -> None:
         self.status.update(hours_left=hours, hours_left_at=at)
@@ -317,6 +323,8 @@ class Attempt:
     def _announce(self) -> None:
         """Move the run's name in the index to running."""
         run = self.job["run"]
+        if folders.node_of(self.job):
+            return
         while not self.control.container_ended:
             try:
                 if not fenced(self.store, self.job, self.paths):
@@ -339,6 +347,7 @@ class Attempt:
             shipper=self.shipper,
             sync=self.sync,
             clean_up=self._clean_up,
+            fellows=self.fellows,
         )
         self.control.over.set()
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from . import folders
 from .errors import StoreError
 from .paths import Paths
 from .status import Status
@@ -31,7 +32,7 @@ class Shipper:
         self._store = store
         self._paths = paths
         self._status = status
-        self._prefix = f"runs/{job['run']}/attempts/{job['attempt']}/"
+        self._prefix = folders.own(job)
         self._lock = threading.Lock()
         self._shipped = -1
         self._job = job

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from . import folders
 from .artifacts import Place, files, place, wanted
 from .changes import Changes, raise_limit
 from .choose import FILES, Chooser, Chosen
@@ -247,7 +248,7 @@ class Sync:
         item = self.chooser.item(path)
         if item is not None and not os.path.lexists(path):
             name = item.name.replace(os.sep, "/")
-            self._store.delete("artifacts/{}/{}".format(self._job["run"], name))
+            self._store.delete(folders.artifacts(self._job) + name)
             self.stored.forget(path)
 
     def _tell(self) -> None:

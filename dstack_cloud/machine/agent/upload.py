@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from . import rclone
+from . import folders, rclone
 from .paths import Paths
 from .rclone import Result
 from .store import FolderStore, Store
@@ -51,7 +51,7 @@ class Uploader:
         stored: set[str] = set()
         first: str | None = None
         for name in names:
-            key = "artifacts/{}/{}".format(self._job["run"], name.replace(os.sep, "/"))
+            key = folders.artifacts(self._job) + name.replace(os.sep, "/")
             try:
                 if not store.copy_in(os.path.join(base, name), key, stop):
                     return Result(stored, first, True)

@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import folders
 from .cloud import own_machine
 from .control import Control
 from .errors import StoreError
+from .fellows import LOOK, Fellows
 from .fence import fenced
 from .note import note
 from .paths import Paths
@@ -79,14 +81,20 @@ class Watch:
     """A thread that asks the store, each question as often as its answer matters."""
 
     def __init__(
-        self, store: Store, job: Mapping[str, Any], paths: Paths, control: Control
+        self,
+        store: Store,
+        job: Mapping[str, Any],
+        paths: Paths,
+        control: Control,
+        fellows: Fellows | None = None,
     ) -> None:
         self._store = store
         self._job = job
         self._paths = paths
         self._control = control
+        self._fellows = fellows
         self._seen: set[str] = set()
-        self._due = {"stop": 0.0, "move": 0.0, "clients": 0.0, "fence": 0.0}
+        self._due = {"stop": 0.0, "move": 0.0, "clients": 0.0, "fence": 0.0, "fellows": 0.0}
 
     def run(self, over: threading.Event) -> None:
         while not over.wait(0.25):
@@ -99,6 +107,7 @@ class Watch:
             ("move", MOVE, self._move),
             ("fence", min(FENCE, self._job["timers"]["heartbeat"] / 6), self._fence),
             ("clients", CLIENTS, self._clients),
+            ("fellows", LOOK, self._look_at_fellows),
         ):
             if moment >= self._due[name]:
                 self._due[name] = moment + every
@@ -118,9 +127,13 @@ class Watch:
     def _move(self) -> None:
         if not self._job["movable"]:
             return
-        data = self._store.get("runs/{run}/attempts/{attempt}/move.json".format(**self._job))
+        data = self._store.get(folders.attempt(self._job) + "move.json")
         if data is not None:
             self._control.request("moved")
+
+    def _look_at_fellows(self) -> None:
+        if self._fellows is not None:
+            self._fellows.look()
 
     def _fence(self) -> None:
         asked = time.monotonic()

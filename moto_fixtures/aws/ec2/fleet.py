@@ -12,6 +12,7 @@ from moto_fixtures.aws import backends, handlers
 from moto_fixtures.aws.answer import Answer, AwsError
 from moto_fixtures.aws.backends import ACCOUNT
 from moto_fixtures.aws.ec2 import admission, offerings
+from moto_fixtures.aws.ec2.instances import USER
 from moto_fixtures.aws.ec2.run import start
 from moto_fixtures.aws.ec2.spec import (
     Spec,
@@ -132,6 +133,28 @@ def _capacity(params: dict[str, Any]) -> list[bool]:
     return [False] * demand + [True] * spot
 
 
+def _least(params: dict[str, Any], spot: bool, wanted: int) -> int:
+    """How many machines a pool must give for any to be launched: all or none where a minimum is
+    asked for, which takes one instance type in one zone."""
+    options = params.get("SpotOptions" if spot else "OnDemandOptions") or {}
+    least = int(options.get("MinTargetCapacity") or 0)
+    single = [
+        str(options.get(name, "")).lower() == "true"
+        for name in ("SingleAvailabilityZone", "SingleInstanceType")
+    ]
+    if least and not any(single):
+        raise AwsError(
+            "InvalidParameterCombination",
+            "MinTargetCapacity needs SingleAvailabilityZone or SingleInstanceType.",
+        )
+    if any(single) and not (all(single) and least == wanted):
+        raise AwsError(
+            "UnsupportedOperation",
+            "the emulated EC2 knows one type in one zone with a minimum of all, or none of these",
+        )
+    return least
+
+
 def _ranked(request: Request, pools: list[Pool], spot: bool) -> list[Pool]:
     params = request.params
     options = params.get("SpotOptions" if spot else "OnDemandOptions") or {}
@@ -175,10 +198,16 @@ def _launch(request: Request, pools: list[Pool], fleet_tags: Tags) -> Answer:
     wanted = _capacity(request.params)
     for spot in sorted(set(wanted)):
         left = wanted.count(spot)
+        least = _least(request.params, spot, left)
         for pool in _ranked(request, pools, spot):
             if left == 0:
                 break
             made, error = _fill(request, pool, spot, left, fleet_tags, fleet_id, faults, used)
+            if len(made) < least:
+                # One pool is one type in one zone: what it gives must do alone.
+                for instance in made:
+                    request.emulator.instances.end(instance, "terminated", USER)
+                made = []
             left -= len(made)
             life = "spot" if spot else "on-demand"
             echo = pool.echo()

@@ -173,3 +173,26 @@ def test_throttling_is_an_error_of_the_whole_call(
     asked = fleet(template(), [{"InstanceType": "m5.large", "SubnetId": subnets["us-east-1a"]}])
     assert code_of(ec2.create_fleet, **asked) == ("RequestLimitExceeded", 503)
     assert ec2.create_fleet(**asked)["Errors"] == []
+
+
+@pytest.mark.parametrize(("limit", "launched"), [(15, 0), (16, 2)])
+def test_a_minimum_is_met_by_one_pool_or_nothing_is_launched(
+    aws: Aws, ec2: Any, template: Any, subnets: dict[str, str], limit: int, launched: int
+) -> None:
+    # Of the family and market that no other test here launches from: 8 vCPUs each.
+    aws.control("POST", "quota", {"code": "L-417A185B", "value": limit})
+    override = {"InstanceType": "p3.2xlarge", "SubnetId": subnets["us-east-1a"]}
+    together = {"MinTargetCapacity": 2, "SingleAvailabilityZone": True, "SingleInstanceType": True}
+    capacity = {"TotalTargetCapacity": 2, "DefaultTargetCapacityType": "on-demand"}
+    answer = ec2.create_fleet(
+        **fleet(
+            template(),
+            [override],
+            TargetCapacitySpecification=capacity,
+            OnDemandOptions={"AllocationStrategy": "prioritized", **together},
+        )
+    )
+    assert [len(one["InstanceIds"]) for one in answer["Instances"]] == [launched][: launched // 2]
+    assert [one["ErrorCode"] for one in answer["Errors"]] == (
+        [] if launched else ["VcpuLimitExceeded"]
+    )

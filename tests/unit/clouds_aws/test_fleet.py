@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -137,7 +138,7 @@ def test_a_machine_and_what_failed_before_it(two: list[Pool]) -> None:
         ],
     }
     found = read_answer(answer, two, "us-east-1")
-    assert found.launched == ("i-1", two[1])
+    assert found.launched == (("i-1",), two[1])
     [failure] = found.failures
     assert (failure.kind, failure.zone, failure.offer) == (
         FailureKind.CAPACITY,
@@ -173,3 +174,24 @@ def test_names(request_for: Any) -> None:
     assert len(token) == 64
     assert template_name(request_for(), token) == f"dstack-cloud-train-7-2-{token[:8]}"
     assert rule_description("ada@host/ü'") == "dstack-cloud ada@host/--"
+
+
+def test_the_nodes_of_a_run_come_all_or_none_from_one_zone(
+    request_for: Any, two: list[Pool]
+) -> None:
+    found = fleet_request(replace(request_for(), nodes=3), "template", "token", two)
+    assert found["TargetCapacitySpecification"]["TotalTargetCapacity"] == 3
+    options = found.get("SpotOptions") or found["OnDemandOptions"]
+    assert options["MinTargetCapacity"] == 3
+    assert options["SingleAvailabilityZone"] is options["SingleInstanceType"] is True
+    alone = fleet_request(request_for(), "template", "token", two)
+    assert "MinTargetCapacity" not in (alone.get("SpotOptions") or alone["OnDemandOptions"])
+
+
+def test_all_nodes_of_an_answer_are_told_and_fewer_are_none(two: list[Pool]) -> None:
+    answer = {"Instances": [{"InstanceIds": ["i-1", "i-2"], "InstanceType": "g5.xlarge"}]}
+    found = read_answer(answer, two, "us-east-1", 2)
+    assert found.launched is not None
+    assert found.launched[0] == ("i-1", "i-2")
+    with pytest.raises(errors.TryAgainError):
+        read_answer(answer, two, "us-east-1", 3)

@@ -45,3 +45,11 @@ def test_torchrun_has_a_process_for_each_gpu(gpus, processes):
     line = last_line(torchrun, {"file": "a.py", "args": "-v"}, gpus=gpus, args=("x",))
     start = f"python3 -m torch.distributed.run --standalone --nproc-per-node={processes}"
     assert line == f"{start} a.py -v x"
+
+
+def test_nodes_meet_at_node_0():
+    line = last_line(torchrun, {"file": "a.py", "nodes": 3, "processes_per_node": 2}, gpus=8)
+    assert line == (
+        "python3 -m torch.distributed.run --nnodes=3 --rdzv-backend=c10d "
+        "--rdzv-endpoint=node-0:29400 --rdzv-id=train-1 --nproc-per-node=2 a.py"
+    )

@@ -52,18 +52,6 @@ def test_what_is_wrong_is_told_with_its_line(problem, provider, keys, place, mes
     assert message in str(error)
 
 
-@pytest.mark.parametrize(
-    ("provider", "keys", "place", "message"),
-    [
-        ("torchrun", "file: a\nnodes: 2", "5:5", "several machines"),
-    ],
-)
-def test_what_is_not_built_is_refused_at_its_key(train, provider, keys, place, message):
-    with pytest.raises(InputError, match=message) as caught:
-        train(keys, provider=provider, image="").container("train-1")
-    assert str(caught.value).startswith(f".dstack/workflows.yaml:{place}: ")
-
-
 def test_a_login_is_a_template_and_its_secrets_are_needed(train):
     keys = "registry_auth:\n  username: ${{ secrets.NAME }}\n  password: a-${{ secrets.WORD }}"
     workflow = train(keys)
