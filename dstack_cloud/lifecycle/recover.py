@@ -9,6 +9,7 @@ from typing import Any
 
 from dstack_cloud import retry
 from dstack_cloud.clouds.base import Machine, MachineState
+from dstack_cloud.clouds.pace import known_within
 from dstack_cloud.config import Timers
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
@@ -60,6 +61,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         machine=machine.state if machine else None,
         end=RunState(end["state"]) if end else None,
         launch_time=timedelta(seconds=tools.timers.no_job + _patience(intent)),
+        known_within=known_within(tools.cloud.name),
         awaited=bool(end)
         and not retry.given_up(
             record.retry, end or {}, submitted_at, parse_time(str((end or {})["ended_at"])), now

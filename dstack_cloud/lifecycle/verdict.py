@@ -20,10 +20,6 @@ from enum import StrEnum
 from dstack_cloud.clouds.base import MachineState
 from dstack_cloud.state.runs import RunState
 
-# A cloud may not list a machine in the first moments after its launch, by its clock; the reader's
-# may be minutes off. One that has ended stays listed for longer, and is told as gone.
-_LISTING_LAG = timedelta(minutes=5)
-
 _GONE = (MachineState.GONE, MachineState.STOPPED)
 
 
@@ -41,8 +37,9 @@ class Facts:
 
     ``launch_time`` is how long a client may take from submission or intent to a machine;
     ``machine`` is None when the cloud knows no machine of the attempt; ``launched_at`` None when
-    no machine was ever recorded. ``awaited``: the end is not the run's, another attempt may
-    still follow it.
+    no machine was ever recorded. ``known_within`` is the time after a launch in which the cloud may
+    not know a machine that is there; what ended is told as gone for longer. ``awaited``: the end is
+    not the run's, another attempt may still follow it.
     """
 
     submitted_at: datetime
@@ -51,6 +48,7 @@ class Facts:
     machine: MachineState | None
     end: RunState | None
     launch_time: timedelta
+    known_within: timedelta
     awaited: bool = False
 
 
@@ -63,7 +61,7 @@ def verdict(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     if facts.machine is not None and facts.machine not in _GONE:
         return Verdict.AS_IS, "its machine is there"
     if facts.launched_at is not None:
-        if facts.machine is None and now - facts.launched_at < _LISTING_LAG:
+        if facts.machine is None and now - facts.launched_at < facts.known_within:
             return Verdict.AS_IS, "its machine was launched a moment ago"
         return Verdict.LOST, "its machine ended without a word"
     if facts.machine in _GONE:

@@ -13,7 +13,8 @@ from dstack_cloud.state.runs import RunState
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LAUNCH = timedelta(minutes=10)
-NOTHING = Facts(BEGIN, None, None, None, None, LAUNCH)
+LAG = timedelta(minutes=5)
+NOTHING = Facts(BEGIN, None, None, None, None, LAUNCH, LAG)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,12 @@ NOTHING = Facts(BEGIN, None, None, None, None, LAUNCH)
             timedelta(minutes=4),
             Verdict.AS_IS,
             id="just launched, by a clock that is minutes ahead",
+        ),
+        pytest.param(
+            replace(NOTHING, intent_at=BEGIN, launched_at=BEGIN, known_within=timedelta(0)),
+            timedelta(seconds=5),
+            Verdict.LOST,
+            id="a cloud that knows what it has made forgets only what has ended",
         ),
         pytest.param(
             replace(NOTHING, intent_at=BEGIN, launched_at=BEGIN),
