@@ -82,7 +82,8 @@ def chosen(config: Config, named: str | None) -> list[str]:
     raise InputError(
         f"no cloud is configured: there is no {config.file}",
         "dstack-cloud init --cloud aws --store s3://NAME --region REGION makes what is "
-        "needed\n--cloud local runs on this machine's Docker, and needs nothing",
+        "needed\nor init --cloud gcp --store gs://NAME --region REGION --member user:YOU\n"
+        "--cloud local runs on this machine's Docker, and needs nothing",
     )
 
 
@@ -123,10 +124,10 @@ def _regions_of_gcp(config: Config) -> list[str]:
     return opened(config, "gcp").regions()  # type: ignore[union-attr]
 
 
-def open_cloud(config: Config, name: str) -> Cloud:
+def open_cloud(config: Config, name: str, *, apart: bool = True) -> Cloud:
     """The cloud of that name, by its section of the configuration.
 
-    One whose SDK takes long to load is spoken to apart.
+    One whose SDK takes long to load is spoken to apart, unless what it tells is to come bit by bit.
     """
     if name == "local":
         from dstack_cloud.clouds.local import LocalCloud
@@ -134,7 +135,7 @@ def open_cloud(config: Config, name: str) -> Cloud:
         timers = config.timers
         return LocalCloud(local_machines(config), timers.no_job, timers.heartbeat)
     if name == "gcp":
-        return _cloud_apart(config, name)
+        return _cloud_apart(config, name) if apart else opened(config, name)
     return _aws(config)
 
 

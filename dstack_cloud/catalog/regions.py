@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dstack_cloud.catalog import snapshot
-from dstack_cloud.errors import InputError
+from dstack_cloud.errors import DstackError, InputError
 from dstack_cloud.nearest import nearest
 
 
@@ -29,7 +29,13 @@ def require(cloud: str, named: Iterable[str], more: Callable[[], Iterable[str]])
     strange = [name for name in named if name not in bundled]
     if not strange:
         return
-    known = bundled.union(more())
+    try:
+        known = bundled.union(more())
+    except DstackError:
+        # Who cannot ask may still have mistyped.
+        if not all(nearest(name, sorted(bundled)) for name in strange):
+            raise
+        known = bundled
     for name in strange:
         if name not in known:
             close = nearest(name, sorted(known))

@@ -24,7 +24,7 @@ def check(
     rows: list[dict[str, Any]] = []
     for name in wiring.chosen(config, cloud):
         for place in wiring.regions(config, name, region):
-            for found in wiring.open_cloud(config, name).check(place):
+            for found in wiring.open_cloud(config, name, apart=False).check(place):
                 rows.append({"cloud": name, "region": place, **vars(found)})
                 if not as_json:
                     _show(found)

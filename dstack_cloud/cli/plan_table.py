@@ -90,7 +90,11 @@ def band_line(offers: Sequence[Offer]) -> str | None:
     machines = list(dict.fromkeys(offer.machine for offer in bands[0]))
     named = ", ".join(machines[:3]) + (", …" if len(machines) > 3 else "")
     low, high = format_price(min(known)), format_price(max(known))
-    return f"of spot, the cloud may pick any of {len(known)} zones of {named}: {low} to {high} $/h"
+    places = len(
+        {zone.zone for offer in bands[0] for zone in offer.zones if zone.price is not None}
+    )
+    zones = "any zone" if places == 1 else f"any of {places} zones"
+    return f"of spot, the cloud may pick {zones} of {named}: {low} to {high} $/h"
 
 
 def offer_rows(offers: Sequence[Offer], nodes: int = 1) -> list[tuple[str, ...]]:

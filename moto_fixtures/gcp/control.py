@@ -85,10 +85,13 @@ class GcpControl(Control):
             raise NotFound(f"no instance {name}") from None
 
     def _interrupt(self, query: Query, body: Body, name: str) -> Any:
-        """``notice_s`` from the ACPI signal until the power goes, 30 by default."""
+        """``notice_s`` from the ACPI signal until the power goes, 30 by default; ``early_s`` from
+        the metadata's word to the signal, by default what the instance asked for."""
         instance = self._instance(name)
-        seconds = float(body["notice_s"]) if "notice_s" in body else None
-        at = self._emulator.instances.preempt(instance, seconds)
+        notice, early = (
+            float(body[key]) if key in body else None for key in ("notice_s", "early_s")
+        )
+        at = self._emulator.instances.preempt(instance, notice, early)
         return {"id": instance.id, "at": at.isoformat()}
 
     def _kill(self, query: Query, body: Body, name: str) -> Any:
@@ -97,9 +100,11 @@ class GcpControl(Control):
         return {"id": instance.id}
 
     def _power_off(self, query: Query, body: Body, name: str) -> Any:
-        """As if the guest had shut itself down: the instance is stopped, its disk stays."""
+        """As if the guest had shut itself down: the instance is stopped, its disk stays.
+        ``seconds`` are those from the power button to the cut."""
         instance = self._instance(name)
-        self._emulator.instances.end(instance, "stop", "poweroff")
+        seconds = float(body["seconds"]) if "seconds" in body else None
+        self._emulator.instances.end(instance, "stop", "poweroff", seconds)
         return {"id": instance.id}
 
     def _partition(self, query: Query, body: Body, name: str) -> Any:

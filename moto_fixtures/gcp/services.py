@@ -19,14 +19,8 @@ TITLES = {
     "serviceusage.googleapis.com": "Service Usage API",
     "storage.googleapis.com": "Cloud Storage API",
 }
-# cloud.google.com/service-usage/docs/enabled-service#default: a new project has the first two; the
-# others are those that an administrator has used before.
-ENABLED = {
-    "serviceusage.googleapis.com",
-    "storage.googleapis.com",
-    "cloudresourcemanager.googleapis.com",
-    "iam.googleapis.com",
-}
+# cloud.google.com/service-usage/docs/enabled-service#default: what a new project has.
+ENABLED = {"serviceusage.googleapis.com", "storage.googleapis.com"}
 
 
 class Services:

@@ -134,7 +134,7 @@ def serving(name: str) -> Iterator[Gcp]:
         word, port, _storage = process.stdout.readline().split()
         assert word == "ready"
         gcp = Gcp(f"http://127.0.0.1:{port}")
-        for api in ("compute", "cloudbilling"):
+        for api in ("compute", "cloudbilling", "iam", "cloudresourcemanager"):
             gcp.control("POST", "services", {"name": f"{api}.googleapis.com", "enabled": True})
         gcp.user(OWNER, roles=["roles/owner"])
         yield gcp

@@ -24,6 +24,8 @@ from dstack_cloud.units import GIB
 
 _INIT = "dstack-cloud init --cloud gcp makes it"
 APIS = (
+    "iam.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "compute.googleapis.com",
     "cloudbilling.googleapis.com",
     "storage.googleapis.com",
@@ -171,9 +173,9 @@ def _quotas(sessions: Sessions, region: str) -> Iterator[Check]:
     for metric, place, limit in rows:
         if limit is None:
             continue
-        name = f"quota {metric}"
+        name = f"quota {quotas.in_short(metric)}"
         if limit > 0:
-            yield Check(name, True, f"{limit:.0f}")
+            yield Check(name, True, f"{limit:.0f} ({metric})")
             continue
         hint = quotas.how_to_raise(metric, place, sessions.project())
-        yield Check(name, False, "0: none can be launched", hint)
+        yield Check(name, False, f"0: none can be launched ({metric})", hint)

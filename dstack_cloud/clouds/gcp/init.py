@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from dstack_cloud.clouds.gcp import network, policies, store
 from dstack_cloud.clouds.gcp.check import APIS
+from dstack_cloud.clouds.gcp.codes import ROLES
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.clouds.gcp.template import network_path
-from dstack_cloud.errors import InputError
+from dstack_cloud.errors import InputError, PermissionDeniedError, TryAgainError
 
 # What a role that is written anew may have in common with the one that is there.
 _ROLE_FIELDS = ("title", "description", "includedPermissions")
+# An API takes seconds to enable, now and then minutes.
+_ENABLED_WITHIN_S, _PAUSE_S = 300, 2
+# docs.cloud.google.com/iam/docs/principal-identifiers
+_MEMBER = re.compile(r"(user|group|serviceAccount|domain|principal|principalSet):\S+")
+_ADMINISTRATOR = (
+    "init is for an administrator of the project: the role "
+    "dstack_cloud/clouds/gcp/policies/init.json is enough"
+)
 
 
 def init(
@@ -29,12 +40,29 @@ def init(
     """
     if settings.store_url is None or not regions:
         raise InputError("a store and a region are needed", "add --store gs://NAME --region R")
+    for member in members:
+        if not _MEMBER.fullmatch(member):
+            raise InputError(
+                f"--member: '{member}' does not say what it is",
+                "write user:NAME@HOST, group:NAME@HOST or serviceAccount:NAME@HOST",
+            )
+    try:
+        yield from _steps(settings, regions, members)
+    except PermissionDeniedError as error:
+        if error.hint == ROLES:
+            error.hint = _ADMINISTRATOR
+        raise
+
+
+def _steps(
+    settings: Settings, regions: Sequence[str], members: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    assert settings.store_url is not None
     bucket, prefix = store.parse(settings.store_url)
     sessions = Sessions(settings)
     project = sessions.project()
-    number = _number(sessions, project)
+    number = yield from _enable(sessions, project)
     yield "project", f"{project} ({number})"
-    yield from _enable(sessions, project)
     for name in policies.ROLE_IDS:
         yield "role", f"{policies.ROLE_IDS[name]}: {_make_role(sessions, project, name)}"
     account = settings.account(project)
@@ -54,20 +82,35 @@ def init(
     yield "firewall", f"{rule['name']}: {'made' if made else 'was there'}"
 
 
-def _number(sessions: Sessions, project: str) -> str:
-    with translated(f"looking at the project {project}"):
-        found = sessions.call("cloudresourcemanager", "GET", f"v1/projects/{project}")
-    return str(found["projectNumber"])
+def _enable(sessions: Sessions, project: str) -> Generator[tuple[str, str], None, str]:
+    """Enable what the other steps and a run call; the project's number.
 
-
-def _enable(sessions: Sessions, project: str) -> Iterator[tuple[str, str]]:
+    Before anything else: of these, a new project has Service Usage alone, by which it is done.
+    """
+    number = ""
     for api in APIS:
         path = f"v1/projects/{project}/services/{api}"
         with translated(f"enabling {api}"):
-            state = sessions.call("serviceusage", "GET", path).get("state")
-            if state != "ENABLED":
-                sessions.call("serviceusage", "POST", f"{path}:enable", {})
-        yield "API", f"{api}: {'was enabled' if state == 'ENABLED' else 'enabled'}"
+            found = sessions.call("serviceusage", "GET", path)
+            enabled = found.get("state") == "ENABLED"
+            if not enabled:
+                _until_done(sessions, sessions.call("serviceusage", "POST", f"{path}:enable", {}))
+        number = str(found["name"]).split("/")[1]
+        yield "API", f"{api}: {'was enabled' if enabled else 'enabled'}"
+    return number
+
+
+def _until_done(sessions: Sessions, operation: dict[str, Any]) -> None:
+    """Wait for an operation of Service Usage: what comes next calls the API."""
+    deadline = time.monotonic() + _ENABLED_WITHIN_S
+    while not operation.get("done"):
+        if time.monotonic() > deadline:
+            raise TryAgainError(
+                f"{operation.get('name')} is not done after {_ENABLED_WITHIN_S} s",
+                "run init again in a few minutes: what is done is not done twice",
+            )
+        time.sleep(_PAUSE_S)
+        operation = sessions.call("serviceusage", "GET", f"v1/{operation['name']}")
 
 
 def _make_role(sessions: Sessions, project: str, name: str) -> str:

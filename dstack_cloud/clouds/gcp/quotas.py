@@ -113,6 +113,14 @@ def _limits(answer: Mapping[str, Any]) -> dict[str, float]:
     return {str(one["metric"]): float(one["limit"]) for one in answer.get("quotas", ())}
 
 
+def in_short(metric: str) -> str:
+    """``PREEMPTIBLE_NVIDIA_T4_GPUS`` is ``spot T4``: for people, beside the name."""
+    if metric in (ALL_GPUS, ALL_CPUS):
+        return f"{metric.partition('_')[0]}, all regions"
+    spot = "spot " if metric.startswith(_SPOT) else ""
+    return spot + metric.removeprefix(_SPOT).removeprefix("NVIDIA_").removesuffix("_GPUS")
+
+
 def how_to_raise(metric: str, region: str | None, project: str) -> str:
     """The console page that asks Google for more."""
     place = f" in {region}" if region else ""

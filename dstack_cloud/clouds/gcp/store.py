@@ -10,11 +10,13 @@ from typing import Any
 
 from dstack_cloud.clouds.gcp import policies
 from dstack_cloud.clouds.gcp.errors import translated
+from dstack_cloud.clouds.gcp.names import OWNER
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.errors import InputError, PermissionDeniedError
 
 # docs.cloud.google.com/storage/docs/buckets#naming
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_LABELS = {OWNER: "store"}
 _ABORT_AFTER_DAYS = 7
 _ABORT = "AbortIncompleteMultipartUpload"
 _LIFECYCLE_RULE = {
@@ -64,6 +66,7 @@ def _create(sessions: Sessions, bucket: str, region: str) -> str:
     wanted = {
         "name": bucket,
         "location": region.upper(),
+        "labels": _LABELS,
         "iamConfiguration": {
             "uniformBucketLevelAccess": {"enabled": True},
             "publicAccessPrevention": "enforced",
@@ -102,6 +105,9 @@ def protect_bucket(sessions: Sessions, bucket: str) -> str:
             # Setting the rules replaces them all, so those that are there go along.
             changes["lifecycle"] = {"rule": [*rules, _LIFECYCLE_RULE]}
             done.append(f"unfinished uploads cleared after {_ABORT_AFTER_DAYS} days")
+        if OWNER not in found.get("labels", {}):
+            changes["labels"] = _LABELS
+            done.append("labelled")
         if changes:
             sessions.call("storage", "PATCH", f"storage/v1/b/{bucket}", changes)
     return ", ".join(done) or "was set"

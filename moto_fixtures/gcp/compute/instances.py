@@ -134,17 +134,20 @@ class Instances:
             instance.item["status"] = "STOPPING"
         self.machines.terminate(instance.id, patience)
 
-    def preempt(self, instance: Instance, notice_s: float | None) -> datetime:
+    def preempt(
+        self, instance: Instance, notice_s: float | None, early_s: float | None = None
+    ) -> datetime:
         """Take a spot instance back: the metadata says so, the button is pressed, and 30 s (or
         ``notice_s``) later it is off. Returns when the power goes at the latest.
 
-        With ``preemptionNoticeDuration`` the metadata says so that much earlier.
+        With ``preemptionNoticeDuration`` the metadata says so that much earlier, or ``early_s``.
         """
         if not instance.asked.spot:
             raise ValueError(f"{instance.name} is not a spot instance: only those are preempted")
         if instance.item["status"] != "RUNNING":
             raise ValueError(f"{instance.name} is {instance.item['status']}")
-        early = duration_s(instance.item["scheduling"].get("preemptionNoticeDuration")) or 0.0
+        asked = instance.item["scheduling"].get("preemptionNoticeDuration")
+        early = early_s if early_s is not None else duration_s(asked) or 0.0
         patience = PREEMPTION_S if notice_s is None else notice_s
         pressed = self._clock.now() + timedelta(seconds=early)
         self.machines.notice(instance.id, "preempted", pressed)

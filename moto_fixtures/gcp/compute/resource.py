@@ -38,8 +38,7 @@ def disk_of(asked: Asked, choice: Choice, name: str) -> tuple[str, Item, Item]:
         "architecture": asked.image.architecture,
         "licenses": asked.image.resource()["licenses"],
     }
-    if params.get("labels"):
-        disk["labels"] = params["labels"]
+    disk.update({key: params[key] for key in ("labels", "description") if params.get(key)})
     attached: Item = {
         "kind": "compute#attachedDisk",
         "type": "PERSISTENT",

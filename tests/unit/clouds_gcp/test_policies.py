@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from dstack_cloud.clouds.gcp import policies
 
+DOCS = Path(__file__).parents[3] / "docs" / "gcp.md"
 PERMISSION = re.compile(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+")
 
 
@@ -51,3 +53,27 @@ def test_a_conditional_binding_is_not_taken_for_one_without() -> None:
     after = policies.merged(bare, [policies.machine_binding("p", "m@p")])
     assert after is not None
     assert len(after["bindings"]) == 2
+
+
+def documented() -> dict[str, set[str]]:
+    """Permission -> the roles that the table in docs/gcp.md says it is in."""
+    found: dict[str, set[str]] = {}
+    for line in DOCS.read_text().partition("## Calls and permissions")[2].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|") or len(cells) != 3:
+            continue
+        resource = ""
+        for word in re.findall(r"`([a-zA-Z.]+)`", cells[1]):
+            # `.list` is of the resource before it.
+            permission = resource + word if word.startswith(".") else word
+            resource = permission.rpartition(".")[0]
+            found.setdefault(permission, set()).update(re.findall(r"\w+", cells[2]))
+    return found
+
+
+def test_the_table_in_the_docs_is_the_roles() -> None:
+    shipped: dict[str, set[str]] = {}
+    for name in policies.NAMES:
+        for permission in policies.permissions(name):
+            shipped.setdefault(permission, set()).add(name)
+    assert documented() == shipped
