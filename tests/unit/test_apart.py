@@ -132,6 +132,8 @@ import os, signal, sys
 from pathlib import Path
 from dstack_cloud.apart.client import Apart
 apart, pipe = Apart(), Path(sys.argv[1])
+# Whoever started the tests may have them ignore Ctrl-C, as nohup's like do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def say(what):
     print(what, flush=True)
 say(apart.call(os.getpid))
