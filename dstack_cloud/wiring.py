@@ -349,13 +349,6 @@ def initialise(
         raise _not_configured(config, cloud)
 
 
-def save_config(config: Config) -> None:
-    """Write the configuration file."""
-    from dstack_cloud.config_save import save
-
-    save(config)
-
-
 def catalog_source(config: Config, cloud: str) -> Source:
     """What the catalog of a cloud is read live through."""
     if cloud == "gcp":

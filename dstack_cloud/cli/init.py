@@ -41,6 +41,7 @@ def init(
     """Make the store, the machines' role and the configuration. May be repeated."""
     from dstack_cloud import config as configuration
     from dstack_cloud import wiring
+    from dstack_cloud.config_save import save
 
     config = configuration.load()
     if cloud == "aws":
@@ -59,7 +60,7 @@ def init(
     for step, detail in wiring.initialise(changed, cloud, member or ()):
         done.append({"step": step, "detail": detail})
         report.done(step, detail)
-    wiring.save_config(changed)
+    save(changed)
     report.done("config", str(changed.file))
     if as_json:
         render.print_json({"cloud": cloud, "config": str(changed.file), "steps": done})
