@@ -180,7 +180,8 @@ def _create_bridge(name: str) -> tuple[str, str]:
 def _networks_in_use() -> list[str]:
     ids = docker("network", "ls", "-q").split()
     form = "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
-    of_docker = docker("network", "inspect", "--format", form, *ids).split()
+    # One that has gone meanwhile is no reason to fail: the others are told all the same.
+    of_docker = docker("network", "inspect", "--format", form, *ids, check=False).split()
     routes = json.loads(run(["ip", "-j", "-4", "route", "show", "table", "main"]).stdout)
     of_host = [r["dst"] for r in routes if r["dst"] != "default"]
     return of_docker + of_host
