@@ -8,13 +8,13 @@ https://cloud.google.com/compute/docs/metadata/getting-live-migration-notice
 from __future__ import annotations
 
 import http.client
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from .cloud import Cloud, Look, Notice
 from .errors import Failure, StoreError
+from .firewall import ask
 from .google_metadata import GoogleMetadata
 from .web import Web
 
@@ -77,11 +77,11 @@ class Gce(Cloud):
         """Containers on a bridge are as near to the metadata server as the machine itself: the
         machine's own firewall must refuse them. Those on the machine's network: see `shield`."""
         chain = "DOCKER-USER"
-        if _iptables("-n", "-L", chain) is not None:
+        if ask("iptables", "-n", "-L", chain) is not None:
             chain = "FORWARD"
-        if _iptables("-C", chain, *_RULE) is None:
+        if ask("iptables", "-C", chain, *_RULE) is None:
             return
-        problem = _iptables("-I", chain, *_RULE)
+        problem = ask("iptables", "-I", chain, *_RULE)
         if problem is not None:
             raise Failure(
                 "setup",
@@ -114,20 +114,3 @@ class _Key:
         text, self._etag = self._metadata.wait(self._path, self._etag, _WAIT)
         found: Notice | None = self._read((text or "").strip())
         return found
-
-
-def _iptables(*words: str) -> str | None:
-    """None if it went well, else why not. ``-w`` waits for whoever else is at it."""
-    try:
-        done = subprocess.run(
-            ["iptables", "-w", "30", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    except OSError as error:
-        return str(error)
-    if done.returncode == 0:
-        return None
-    return done.stderr.decode("utf-8", "replace").strip() or f"iptables exits {done.returncode}"

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Sequence
 
 from .errors import Failure
+from .firewall import ask
 
 GROUP = "dstack"
 # Any number that nobody else uses: 0xAAAABBBB, as tc writes it AAAA:BBBB.
@@ -54,9 +55,9 @@ def shield(argv: Sequence[str], machine: str) -> list[str]:
     parent, match = _group(f"{GROUP}.{machine.rpartition('/')[2]}")
     for program, address in _SERVERS:
         words = rule(address, match)
-        if _run(program, "-C", "OUTPUT", *words) is None:
+        if ask(program, "-C", "OUTPUT", *words) is None:
             continue
-        problem = _run(program, "-I", "OUTPUT", *words)
+        problem = ask(program, "-I", "OUTPUT", *words)
         # A machine without IPv6 has no such server either.
         if problem is not None and program == "iptables":
             raise Failure(
@@ -100,20 +101,3 @@ def _docker(*words: str) -> str:
         check=False,
     )
     return done.stdout.decode("utf-8", "replace").strip()
-
-
-def _run(program: str, *words: str) -> str | None:
-    """None if it went well, else why not. ``-w`` waits for whoever else is at it."""
-    try:
-        done = subprocess.run(
-            [program, "-w", "30", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    except OSError as error:
-        return str(error)
-    if done.returncode == 0:
-        return None
-    return done.stderr.decode("utf-8", "replace").strip() or f"{program} exits {done.returncode}"
