@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dstack_cloud.clouds.base import Machine
+from dstack_cloud.errors import DstackError
 from dstack_cloud.resources import Offer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 READY = "ready"
 
@@ -101,3 +105,51 @@ def newest(images: Iterable[Baked]) -> dict[Base, Baked]:
         if other is None or other.made_at < image.made_at:
             found[image.base] = image
     return found
+
+
+class HowToFind(Protocol):
+    """A cloud's recipe of a stock image, as far as it is asked here."""
+
+    @property
+    def source(self) -> str:
+        """The stock image, as the cloud finds it."""
+        ...
+
+    @property
+    def driver(self) -> str | None:
+        """The branch of NVIDIA's driver that is installed on it."""
+        ...
+
+
+How = TypeVar("How", bound=HowToFind)
+Image = TypeVar("Image")
+
+
+def base_of(how: HowToFind) -> Base:
+    """What an image is baked from that takes the place of the recipe's."""
+    return Base(how.source, how.driver)
+
+
+def images_of(
+    recipes: Iterable[How],
+    stock: Future[dict[How, Image]],
+    own: Future[dict[Base, Image]] | None,
+) -> dict[How, Image]:
+    """The image of each recipe; the stock ones are waited for only where one is needed."""
+    wanted, baked = set(recipes), _known(own)
+    found = {how: baked[base] for how in wanted if (base := base_of(how)) in baked}
+    return found if found.keys() == wanted else {**stock.result(), **found}
+
+
+def any_baked(recipes: Iterable[HowToFind], own: Future[dict[Base, Image]] | None) -> bool:
+    """Whether one of the recipes has an image that was baked here."""
+    baked = _known(own)
+    return any(base_of(how) in baked for how in recipes)
+
+
+def _known(own: Future[dict[Base, Image]] | None) -> dict[Base, Image]:
+    """By base. A launch must not fail for want of them."""
+    try:
+        return own.result() if own else {}
+    except DstackError:
+        return {}

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
-from dstack_cloud.clouds.aws.images import Image, Recipe, recipe
+from dstack_cloud.clouds.aws.images import Image, recipe
 from dstack_cloud.clouds.aws.names import BASE, CONTENTS, DRIVER, OWNER, STORE, as_aws, as_dict
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.base import Machine, MachineImage
-from dstack_cloud.machine_images import READY, Baked, Base, Contents, newest
+from dstack_cloud.machine_images import READY, Baked, Base, Contents, base_of, newest
 from dstack_cloud.resources import Offer
 from dstack_cloud.units import GIB
 
@@ -109,11 +109,6 @@ def _but(harmless: set[str], call: Callable[[], Any]) -> None:
     except ClientError as error:
         if code_of(error) not in harmless:
             raise
-
-
-def base_of(how: Recipe) -> Base:
-    """What an image is baked from that takes the place of the recipe's."""
-    return Base(how.source, how.driver)
 
 
 def _own(ec2: Any, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from dstack_cloud.clouds.base import Machine, MachineImage
 from dstack_cloud.clouds.gcp.errors import translated
-from dstack_cloud.clouds.gcp.images import Image, Recipe, recipe
+from dstack_cloud.clouds.gcp.images import Image, recipe
 from dstack_cloud.clouds.gcp.machines import split_id
 from dstack_cloud.clouds.gcp.names import OWNER, PREFIX, label
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.errors import InternalError, TryAgainError
-from dstack_cloud.machine_images import READY, Baked, Base, Contents, newest
+from dstack_cloud.machine_images import READY, Baked, Base, Contents, base_of, newest
 from dstack_cloud.resources import Offer
 from dstack_cloud.units import GIB
 
@@ -83,11 +83,6 @@ class GcpImages:
             if time.monotonic() > until:
                 raise TryAgainError(f"{image.id} is not gone yet", "dstack-cloud images list")
             time.sleep(0.3)
-
-
-def base_of(how: Recipe) -> Base:
-    """What an image is baked from that takes the place of the recipe's."""
-    return Base(how.source, how.driver)
 
 
 def _own(sessions: Sessions) -> list[dict[str, Any]]:

@@ -15,8 +15,7 @@ from dstack_cloud.clouds.gcp.names import last
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.clouds.gcp.template import network_path
-from dstack_cloud.errors import DstackError
-from dstack_cloud.machine_images import Base
+from dstack_cloud.machine_images import Base, any_baked, images_of
 
 _GOOD_FOR_S = 300
 WITHOUT_ADDRESS = (
@@ -43,23 +42,11 @@ class Prepared:
 
     def images(self) -> dict[Recipe, Image]:
         """The image of each recipe: our own where there is one, else the stock one."""
-        own = self._baked()
-        found = {how: own[base] for how in self.recipes if (base := baked.base_of(how)) in own}
-        if found.keys() != self.recipes:
-            found = {**self.found_images.result(), **found}
-        return found
+        return images_of(self.recipes, self.found_images, self.found_baked)
 
     def uses_baked(self) -> bool:
         """Whether any of the images is our own."""
-        own = self._baked()
-        return any(baked.base_of(how) in own for how in self.recipes)
-
-    def _baked(self) -> dict[Base, Image]:
-        """Our own by base. A launch must not fail for want of them."""
-        try:
-            return self.found_baked.result() if self.found_baked else {}
-        except DstackError:
-            return {}
+        return any_baked(self.recipes, self.found_baked)
 
     def zones(self) -> tuple[str, ...]:
         """All zones of the region."""

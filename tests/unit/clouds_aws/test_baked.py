@@ -13,7 +13,7 @@ from dstack_cloud.clouds.aws.prepare import Prepared
 from dstack_cloud.clouds.aws.settings import Settings
 from dstack_cloud.clouds.base import MachineImage
 from dstack_cloud.errors import InputError, ThrottledError
-from dstack_cloud.machine_images import Base, Contents, newest
+from dstack_cloud.machine_images import Base, Contents, base_of, newest
 from dstack_cloud.units import GIB
 
 CPU = Recipe("/canonical/24.04", ready=False)
@@ -60,7 +60,7 @@ def test_an_image_as_ec2_describes_it() -> None:
     found = baked.as_baked(facts(), "us-east-1")
     assert (found.id, found.state, found.size) == ("ami-1", "ready", 20 * GIB)
     assert found.made_at == datetime(2026, 11, 24, 20, 31, tzinfo=UTC)
-    assert found.base == baked.base_of(CPU)
+    assert found.base == base_of(CPU)
     assert found.contents == Contents(docker="28.1", nvidia="580.1")
     assert found.parts == ("snap-1",)
 
@@ -74,10 +74,10 @@ def test_the_newest_that_can_be_booted_takes_the_place_of_its_base() -> None:
     )
     found = baked.replacements(ec2, "us-east-1")
     assert {base: image.machine.id for base, image in found.items()} == {
-        baked.base_of(CPU): "ami-new",
-        baked.base_of(OLD): "ami-gpu",
+        base_of(CPU): "ami-new",
+        base_of(OLD): "ami-gpu",
     }
-    cpu, gpu = found[baked.base_of(CPU)], found[baked.base_of(OLD)]
+    cpu, gpu = found[base_of(CPU)], found[base_of(OLD)]
     assert (cpu.root_device, cpu.size, cpu.machine.ready) == ("/dev/xvda", 20 * GIB, True)
     assert gpu.machine.driver == "535"
 
@@ -115,7 +115,7 @@ def image(ami: str) -> Image:
     return Image(MachineImage(ami, ready=True), "/dev/sda1", 8 * GIB)
 
 
-OWN = {baked.base_of(CPU): image("ami-own")}
+OWN = {base_of(CPU): image("ami-own")}
 STOCK = {CPU: image("ami-stock"), OLD: image("ami-22")}
 
 

@@ -14,7 +14,7 @@ from dstack_cloud.clouds.gcp import baked
 from dstack_cloud.clouds.gcp.images import Image, Recipe
 from dstack_cloud.clouds.gcp.prepare import Prepared
 from dstack_cloud.errors import ThrottledError
-from dstack_cloud.machine_images import Contents
+from dstack_cloud.machine_images import Contents, base_of
 from dstack_cloud.units import GIB
 
 CPU = Recipe("ubuntu-os-cloud/family/ubuntu-2404-lts-amd64", ready=False)
@@ -38,7 +38,7 @@ def test_an_image_as_compute_engine_describes_it() -> None:
     found = baked.as_baked(facts(how=OLD))
     assert (found.region, found.id, found.state, found.size) == (None, "own-1", "ready", 20 * GIB)
     assert found.made_at == datetime(2026, 11, 24, 20, 31, tzinfo=UTC)
-    assert found.base == baked.base_of(OLD)
+    assert found.base == base_of(OLD)
     assert found.contents == Contents(docker="28.1")
 
 
@@ -58,7 +58,7 @@ def test_the_newest_that_is_ready_takes_the_place_of_its_base() -> None:
         project=lambda: "p", call=lambda *words, **query: {"items": items}
     )
     [(base, image)] = baked.replacements(sessions).items()
-    assert base == baked.base_of(CPU)
+    assert base == base_of(CPU)
     assert image.machine == MachineImage("projects/p/global/images/new", ready=True)
 
 
@@ -81,7 +81,7 @@ def test_a_launch_takes_it_and_else_the_stock_image() -> None:
             "r", time.monotonic(), frozenset((CPU, OLD)), both, none, None, settled(found)
         )
 
-    ready = prepared({baked.base_of(CPU): own})
+    ready = prepared({base_of(CPU): own})
     assert (ready.images(), ready.uses_baked()) == ({CPU: own, OLD: stock}, True)
     for nothing in ({}, ThrottledError("busy")):
         ready = prepared(nothing)
