@@ -43,12 +43,15 @@ class KeptDisks:
         with self._lock:
             reference = self._kept.pop(image, None)
         if reference is not None:
-            docker("image", "rm", reference, check=False)
+            # By force: the engine would else refuse while the container of a machine that booted
+            # it is there. The name goes at once, the bytes when the emulator does.
+            docker("image", "rm", "--force", reference, check=False)
 
 
 def remove_kept(name: str) -> None:
     """Remove all that an emulator kept."""
-    own = docker("image", "ls", "-q", f"{_KEPT}/{name}").split()
+    # By label, not by name: what was forgotten under a machine that goes on has none.
+    own = docker("image", "ls", "-q", "--filter", f"label={LABEL}={name}").split()
     for image in dict.fromkeys(own):
         docker("image", "rm", "--force", image, check=False)
 
