@@ -29,5 +29,5 @@ def serving(name: str) -> Iterator[Aws]:
         yield Aws(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()

@@ -140,5 +140,5 @@ def serving(name: str) -> Iterator[Gcp]:
         yield gcp
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()

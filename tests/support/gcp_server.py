@@ -104,5 +104,5 @@ def serving(name: str) -> Iterator[Gcp]:
             yield Gcp(f"{here}:{port}", f"{here}:{storage}", Path(folder))
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()

@@ -33,7 +33,7 @@ def server() -> Iterator[Aws]:
         yield aws
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
 
