@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.words import Words, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "dstack_cloud"]
@@ -30,6 +31,18 @@ class Emulator:
     """An emulated cloud: the environment to reach it, and its control interface."""
 
     environ: dict[str, str]
+
+    @property
+    def words(self) -> Words:
+        """What this cloud calls by a name of its own."""
+        return words_of(self.environ)
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The machines' network: ``gateway`` is the host's address as they see it."""
+        folder = Path(self.environ["DSTACK_CLOUD_CONFIG"]).parent
+        found: dict[str, Any] = json.loads((folder / "network.json").read_text())
+        return found
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self._url(path), timeout=90) as answer:

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 import pytest
+from support.words import Words
 
+WORDS = Words(cloud="aws", launch="CreateFleet")
 DLAMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 MARK = [{"Key": "dstack-cloud", "Value": "run-1"}]
 TAGS = [{"ResourceType": kind, "Tags": MARK} for kind in ("instance", "volume")]

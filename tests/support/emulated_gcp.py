@@ -15,7 +15,9 @@ from typing import Any
 
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
+from support.words import Words
 
+WORDS = Words(cloud="gcp", launch="compute.regionInstances.bulkInsert")
 ROOT = Path(__file__).parents[2]
 PROJECT, REGION, ZONE = "dstack-cloud-demo", "us-central1", "us-central1-a"
 HOME = f"/compute/v1/projects/{PROJECT}"
