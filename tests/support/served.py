@@ -81,7 +81,7 @@ print("serving", flush=True)
 server.serve_forever()
 """
 LARGE = bytes(range(256)) * 4096 * 24
-_ADDRESS = re.compile(r"port 8000:? +(http://127\.0\.0\.1:([0-9]+)/page\?token=([\w-]{32}))(.*)")
+_ADDRESS = re.compile(r"port [0-9]+:? +(http://127\.0\.0\.1:([0-9]+)/\w*\?\w+=([\w-]{32}))(.*)")
 
 
 class Page:
@@ -97,7 +97,7 @@ class Page:
             return body
 
     def of(self, path: str) -> str:
-        return self.url.replace("/page", path)
+        return urlsplit(self.url)._replace(path=path).geturl()
 
     def upgraded(self) -> socket.socket:
         """A connection that has become a web socket."""
