@@ -76,6 +76,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+@EVERY_CLOUD
 def test_attach_tells_an_ended_run(emulator: Emulator, project: Project) -> None:
     project.workflows("""
         workflows:

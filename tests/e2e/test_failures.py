@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
+
+pytestmark = EVERY_CLOUD
 
 
 def workflow(image: str, *commands: str, more: str = "") -> str:
@@ -66,16 +67,12 @@ def silent_registry(address: str) -> Iterator[str]:
 
 def gateway(emulator: Emulator) -> str:
     """The host's address as machines see it."""
-    host = urlsplit(emulator.environ["AWS_ENDPOINT_URL"]).hostname
-    assert host
-    return host
+    return str(emulator.network["gateway"])
 
 
 def registry(emulator: Emulator) -> str:
     """The registry that the machines' Docker pulls from, by its own address."""
-    folder = Path(emulator.environ["DSTACK_CLOUD_CONFIG"]).parent
-    network = json.loads((folder / "network.json").read_text())
-    return f"{network['gateway']}:{network['registry_port']}"
+    return f"{gateway(emulator)}:{emulator.network['registry_port']}"
 
 
 def test_an_image_that_does_not_exist(emulator: Emulator, project: Project) -> None:
@@ -110,11 +107,13 @@ def test_a_pull_that_stalls(emulator: Emulator, project: Project, tmp_path: Path
 @contextmanager
 def before_the_job(emulator: Emulator) -> Iterator[Any]:
     """Hold the launch's answer back, so that the machine can be prepared while it boots."""
-    hold = emulator.post("/_emulator/holds", {"action": "CreateFleet", "nth": 1, "when": "after"})
+    order = {"action": emulator.words.launch, "nth": 1, "when": "after"}
+    hold = emulator.post("/_emulator/holds", order)
 
     def prepare(*command: str) -> None:
         wait_until("the launch is held", lambda: _waiting(emulator))
-        (machine,) = emulator.machines()
+        # Where an operation launches, its answer may be held before the machine is there.
+        (machine,) = wait_until("its machine", emulator.machines)
         argv = [part.format(machine=machine["container"]) for part in command]
         # A machine that has only just begun to boot refuses some of it.
         wait_until(
