@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from dstack_cloud.errors import DstackError, InputError, NotFoundError
 from dstack_cloud.storage.base import ObjectInfo, StoredObject
-from dstack_cloud.storage.failures import Failure, read_failure
+from dstack_cloud.storage.failures import Failure, broken_off, read_failure
 from dstack_cloud.storage.retry import tries
 from dstack_cloud.storage.whole import WholeFile
 
@@ -218,6 +218,8 @@ class BucketStore:
         from obstore.exceptions import BaseError
 
         if isinstance(error, BaseError | OSError | ValueError):
+            if broken_off(str(error)):
+                raise KeyboardInterrupt from None
             return read_failure(str(error))
         raise error
 

@@ -28,6 +28,7 @@ _DETAILS = re.compile(r"<Details>([^<]+)</Details>")
 # The project, not the caller, is what cannot be used: its API, or whoever pays for it.
 _DISABLED = re.compile(r"(?i)accessNotConfigured|SERVICE_DISABLED|AccountProblem|is disabled")
 _NETWORK = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)\b")
+_BROKEN_OFF = re.compile(r"credential provider: KeyboardInterrupt\b")
 _EXPECTED_REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -82,6 +83,12 @@ class Failure:
     def misplaced(self) -> bool:
         """Whether the bucket is in another region than the one asked."""
         return self.redirect or self.code in _WRONG_REGION
+
+
+def broken_off(text: str) -> bool:
+    """Whether Ctrl-C was what failed: obstore asks for credentials in the caller's own thread, and
+    makes an error of its own of whatever is raised there."""
+    return _BROKEN_OFF.search(text) is not None
 
 
 def read_failure(text: str) -> Failure:
