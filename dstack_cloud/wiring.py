@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CLOUDS = ("aws", "gcp", "local")
 WITH_PRICE_HISTORY = ("aws",)
 """The clouds that tell how spot prices moved."""
-WITH_MANY_NODES = ("aws",)
+WITH_MANY_NODES = ("aws", "gcp")
 """The clouds that launch several machines for one run."""
 _REGION_VARIABLES = {
     "aws": ("AWS_REGION", "AWS_DEFAULT_REGION"),

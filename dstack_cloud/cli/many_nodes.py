@@ -16,10 +16,9 @@ def with_many(workflow: Workflow, nodes: int, clouds: Sequence[str]) -> list[str
     found = [cloud for cloud in clouds if cloud in wiring.WITH_MANY_NODES]
     if found:
         return found
-    where = "this computer is one" if "local" in clouds else f"{clouds[0]} launches one at a time"
     raise workflow.error_at(
         "nodes",
-        f"{nodes} machines are wanted, and {where}",
+        f"{nodes} machines are wanted, and this computer is one",
         f"choose a cloud that launches several at once ({', '.join(wiring.WITH_MANY_NODES)}) with "
         "--cloud, or leave 'nodes' out",
     )

@@ -12,10 +12,12 @@ from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import DetachedError, TryAgainError
 from dstack_cloud.lifecycle.bring_up import Held
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.finish import end_stopped
 from dstack_cloud.lifecycle.follow import Following
 from dstack_cloud.lifecycle.going import Going
 from dstack_cloud.lifecycle.launch import Launched, describe, launch
 from dstack_cloud.lifecycle.look import Look, look_for_spot
+from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.report import Silent
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.resources import Offer
@@ -39,6 +41,11 @@ def launch_next(tools: Tools, going: Going, attempt: int) -> Held:
         stop_between(tools, going.record.run, attempt)
         return Held(attempt, None)
     going.private()  # Raises before there is anything to pay for.
+    if going.record.container.nodes > 1:
+        # The others of a node that was lost have told the attempt's end: it had no part in that.
+        recorded = attempts.read_machine(tools.store, going.record.run, attempt - 1)
+        if recorded:
+            end_stopped(tools, machine_from_json(recorded)[0])
     begun = time.monotonic()
     launched = launch(tools, going.record, attempt, *going.search())
     if launched is not None:

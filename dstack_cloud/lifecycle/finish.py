@@ -23,6 +23,17 @@ def confirm_gone(tools: Tools, machine: Machine) -> bool:
     return all(gone)
 
 
+def end_stopped(tools: Tools, machine: Machine) -> None:
+    """End those of an attempt's machines that have only stopped: each keeps its disk, on the bill.
+
+    The others have work to save, and end by themselves.
+    """
+    for one in machine.nodes:
+        now = tools.cloud.machine(one.region, one.id)
+        if now is not None and now.state is MachineState.STOPPED:
+            tools.cloud.terminate(one.region, [one.id])
+
+
 def _gone(tools: Tools, machine: Machine) -> bool:
     begun = time.monotonic()
     asked = False

@@ -13,6 +13,7 @@ from dstack_cloud.clouds.pace import known_within
 from dstack_cloud.config import Timers
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.finish import end_stopped
 from dstack_cloud.lifecycle.machine_record import machine_from_json
 from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.lifecycle.tools import Tools
@@ -78,9 +79,8 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
     if found is Verdict.ENDED and facts.end is not None:
         settle(store, run, facts.end)
     elif found is Verdict.LOST:
-        if machine is not None and machine.state is MachineState.STOPPED:
-            # What has only stopped keeps its disk, on the bill.
-            tools.cloud.terminate(machine.region, machine.ids)
+        if machine is not None and (machine.fellows or machine.state is MachineState.STOPPED):
+            end_stopped(tools, machine)
         number = attempt or 1
         begun = number > 1 or attempts.read_status(store, run, number) is not None
         goes_on = begun and record.outlives(number, now)

@@ -45,10 +45,14 @@ def emulator(request: pytest.FixtureRequest, clouds: Callable[[str], Emulator]) 
 
 
 @pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulated AWS whose machines are states: they launch and end, and nothing is on them."""
-    name = f"e2e-stub-{os.getpid()}"
-    with _emulator(name, str(tmp_path_factory.mktemp("home")), "--stub") as found:
+def stub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Emulator]:
+    """An emulated AWS whose machines are stubs; by parameter another cloud: see `EVERY_STUB`."""
+    cloud = getattr(request, "param", "aws")
+    home = str(tmp_path_factory.mktemp("home"))
+    options = [] if cloud == "aws" else ["--cloud", cloud]
+    with _emulator(f"e2e-stub-{cloud}-{os.getpid()}", home, "--stub", *options) as found:
         yield found
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_CLOUD, Emulator, Project
 
 TORCH = "torch==2.13.0"
+# Where an emulated cloud answers its machines.
+_APIS = ("AWS_ENDPOINT_URL", "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE")
 WORKFLOW = """
     workflows:
       - name: train
@@ -54,19 +56,20 @@ def wheels(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("wheels")
     pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(folder), TORCH]
     subprocess.run(pip, check=True, timeout=300)
-    gateway = urlsplit(emulator.environ["AWS_ENDPOINT_URL"]).hostname or ""
+    gateway = urlsplit(next(emulator.environ[one] for one in _APIS if one in emulator.environ))
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Not told."""
 
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer((gateway, 0), handler) as server:
+    with http.server.ThreadingHTTPServer((gateway.hostname or "", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{gateway}:{server.server_port}/"
+        yield f"http://{gateway.hostname}:{server.server_port}/"
         server.shutdown()
 
 
+@EVERY_CLOUD
 def test_an_all_reduce_on_two_machines(
     emulator: Emulator, project: Project, wheels: str, tmp_path: Path
 ) -> None:

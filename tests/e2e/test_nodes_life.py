@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_STUB, Emulator, Project, wait_until
 
 WORKFLOW = """
     workflows:
@@ -69,19 +69,34 @@ class Pair:
         wait_until(f"{words} in {self.text}", lambda: all(one in self.text for one in words))
 
     @property
+    def ids(self) -> list[str]:
+        """Of the machines launched last, node 0's first."""
+        found: list[str] = re.findall(r"launched +(.*) 2× ", self.text)[-1].split(", ")
+        return found
+
+    @property
     def machines(self) -> list[dict[str, Any]]:
         """Node 0's first."""
-        ids = re.findall(r"i-[0-9a-f]+", re.findall(r"launched.*", self.text)[-1])
-        rows = {row["id"]: row for row in self.emulator.machines()}
-        return [rows[one] for one in ids if one in rows]
+        # Google Cloud's ids are zone and name here; its own is a number.
+        rows = {row.get("instance", row["id"]): row for row in self.emulator.machines()}
+        return [rows[one] for one in self.ids if one in rows]
 
     def say(self, node: int, code: int) -> None:
         (self._words / str(node)).write_text(str(code))
 
     def end(self) -> int:
         code = self.client.wait(timeout=60)
-        wait_until("no machine is left", lambda: self.emulator.machines() == [])
+        self.gone()
         return code
+
+    def gone(self) -> None:
+        """No machine is left, not even one that is only stopped: Google's ``TERMINATED``."""
+
+        def states() -> set[str]:
+            rows = self.emulator.get("/_emulator/machines")
+            return {str(row["instance_state"]) for row in rows}
+
+        wait_until("no machine is left", lambda: states() <= {"terminated", "DELETED"})
 
 
 @pytest.fixture
@@ -93,6 +108,7 @@ def pair(stub: Emulator, stub_project: Project, tmp_path_factory: pytest.TempPat
         stub.post(f"/_emulator/machines/{machine['id']}/kill")
 
 
+@EVERY_STUB
 def test_the_first_failure_ends_all_and_gives_the_exit_code(pair: Pair) -> None:
     one, other = pair.machines
     assert one["zone"] == other["zone"]
@@ -102,25 +118,28 @@ def test_the_first_failure_ends_all_and_gives_the_exit_code(pair: Pair) -> None:
     assert "node-1: exit 7" in pair.text
 
 
+@EVERY_STUB
 def test_a_lost_node_is_an_interruption_of_all(pair: Pair) -> None:
-    before = [machine["id"] for machine in pair.machines]
+    before = pair.ids
     pair.emulator.post(f"/_emulator/machines/{before[1]}/kill")
     pair.wait_for("node-0 | told to stop", "interrupted")
     assert pair.end() == 0
     again = pair.text.rpartition("launched")[2]
-    assert not set(before) & set(re.findall(r"i-[0-9a-f]+", again))
+    assert not set(before) & set(pair.ids)
     # What node 0 had is there for both; what node 1 had made was never stored.
     assert sorted(re.findall(r"node-(\d) \| (\d)\n", again)) == [("0", "0"), ("1", "0")]
     [bill] = pair.project.json("cost", pair.run)["runs"]
     assert [attempt["reason"] for attempt in bill["attempts"]] == ["interrupted", "exited"]
 
 
+@EVERY_STUB
 def test_node_0_lost_is_no_different(pair: Pair) -> None:
     pair.emulator.post(f"/_emulator/machines/{pair.machines[0]['id']}/kill")
     assert pair.end() == 0
     assert pair.project.state(pair.run) == "done"
 
 
+@EVERY_STUB
 def test_a_stop_ends_all(pair: Pair) -> None:
     done = pair.project.cli("stop", pair.run)
     assert done.returncode == 0, done.stderr
@@ -130,12 +149,13 @@ def test_a_stop_ends_all(pair: Pair) -> None:
     assert {"node-0 | told to stop", "node-1 | told to stop"} <= set(pair.text.splitlines())
 
 
+@EVERY_STUB
 def test_without_a_client_the_run_goes_on_to_its_end(pair: Pair) -> None:
     pair.client.kill()
     pair.client.wait()
     pair.say(0, 0)
     pair.say(1, 0)
-    wait_until("no machine is left", lambda: pair.emulator.machines() == [])
+    pair.gone()
     assert pair.project.state(pair.run) == "done"
     logs = pair.project.cli("logs", pair.run).stdout.splitlines()
     assert {line.split(" | ")[0] for line in logs} == {"node-0", "node-1"}

@@ -24,6 +24,8 @@ CLI = [sys.executable, "-m", "dstack_cloud"]
 
 EVERY_CLOUD = pytest.mark.parametrize("emulator", ["aws", "gcp"], indirect=True)
 """Runs a test on each emulated cloud."""
+EVERY_STUB = pytest.mark.parametrize("stub", ["aws", "gcp"], indirect=True)
+"""The same on clouds whose machines are stubs."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""One machine from a group of offers: one regional ``bulkInsert``, and what it came to."""
+"""One machine from a group of offers (or the nodes of a run): one regional ``bulkInsert``, and
+what it came to."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from dstack_cloud.clouds.gcp import machines, outcome
 from dstack_cloud.clouds.gcp.codes import fails_at_once
 from dstack_cloud.clouds.gcp.errors import code_of, failed, message_of, translated
 from dstack_cloud.clouds.gcp.groups import Group
-from dstack_cloud.clouds.gcp.names import machine_name, request_id
+from dstack_cloud.clouds.gcp.names import machine_names, request_id
 from dstack_cloud.clouds.gcp.operations import NeverEnds, finished
 from dstack_cloud.clouds.gcp.outcome import Problem, failures_of, problems_in, unanswered
 from dstack_cloud.clouds.gcp.sdk import compute_v1
@@ -37,7 +38,8 @@ class Outcome:
 def launch(
     sessions: Sessions, blueprint: Blueprint, group: Group, zones: Sequence[str], part: int
 ) -> Outcome:
-    """Ask for one machine of the group, once; ``part`` tells the groups of a launch apart.
+    """Ask for one machine of the group (or the nodes of a run together), once; ``part`` tells the
+    groups of a launch apart.
 
     Raises what no other offer can help, and NeverEnds where the operation is not done in time:
     whatever it has made by then is deleted.
@@ -46,9 +48,9 @@ def launch(
     if isinstance(answer, Problem) and answer.code in _NOT_UNDERSTOOD and _NOTICE in answer.message:
         # Not every machine can have the longer notice: then it has the usual 30 s.
         answer = _ask(sessions, blueprint, group, zones, part, notice=False)
-    name = machine_name(blueprint.request)
+    names = machine_names(blueprint.request)
     if isinstance(answer, Problem):
-        if answer.code in _THERE and (zone := machines.zone_of(sessions, name)):
+        if answer.code in _THERE and (zone := machines.zone_of(sessions, names)):
             return Outcome(zone)
         if fails_at_once(answer.code):
             raise failed(answer.code, answer.message, "launching", blueprint.region)
@@ -57,19 +59,27 @@ def launch(
     try:
         operation = finished(sessions, answer, "launching", within_s)
     except NeverEnds:
-        # Its name is known, so whatever has been made can be found.
-        machines.terminate(sessions, [machines.machine_id(zone, name) for zone in zones])
+        # The names are known, so whatever has been made can be found.
+        _none(sessions, names, zones)
         raise
     problems = problems_in(operation)
-    zone = outcome.machine_zone(operation)
+    made = outcome.made_in(operation)
+    zone = next((zone for zone, count in made.items() if count >= len(names)), None)
     if zone is None and all(one.code in _THERE for one in problems):
-        zone = machines.zone_of(sessions, name)
+        zone = machines.zone_of(sessions, names)
     if zone is not None:
         return Outcome(zone, failures_of(problems, group))
+    # Google takes back what is fewer than the minimum; should it not, we do.
+    _none(sessions, names, list(made))
     for problem in problems:
         if fails_at_once(problem.code):
             raise failed(problem.code, problem.message, "launching", blueprint.region)
     return Outcome(None, failures_of(problems, group) or unanswered(group))
+
+
+def _none(sessions: Sessions, names: Sequence[str], zones: Sequence[str]) -> None:
+    """End whatever has been made under these names."""
+    machines.terminate(sessions, [machines.machine_id(z, name) for z in zones for name in names])
 
 
 def _ask(
@@ -87,7 +97,7 @@ def _ask(
     asked = compute_v1().BulkInsertRegionInstanceRequest(
         project=blueprint.project,
         region=blueprint.region,
-        request_id=request_id(machine_name(blueprint.request), str(part), str(notice)),
+        request_id=request_id(machine_names(blueprint.request)[0], str(part), str(notice)),
         bulk_insert_instance_resource_resource=compute_v1().BulkInsertInstanceResource.from_json(
             json.dumps(body)
         ),

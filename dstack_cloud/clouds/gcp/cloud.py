@@ -104,7 +104,8 @@ class GcpCloud:
         return self._limits[region]
 
     def launch(self, request: LaunchRequest) -> LaunchAnswer:
-        """Ask once for one machine across the request's offers and their zones.
+        """Ask once for one machine (or so many together as the request says) across the request's
+        offers and their zones.
 
         Raises PermissionDeniedError, CredentialsError or InputError for what no other offer can
         help, TryAgainError where Google's operation is not done in time.
@@ -113,7 +114,7 @@ class GcpCloud:
         if len(regions) != 1:
             raise InternalError(f"a launch is for one region, not {len(regions)}")
         region = regions.pop()
-        groups = group(request.offers, self.settings.image)
+        groups = group(request.offers, self.settings.image, request.nodes)
         recipes = {one.recipe for one in groups}
         prepared = self._prepared.pop(region, None)
         if prepared is None or not prepared.serves(recipes):

@@ -48,7 +48,7 @@ class Group:
     """Offers that one request can ask for, best first: one image, one market, one kind of disk.
 
     With ``attached`` GPUs it is one machine type, for no flexibility policy takes
-    ``guestAccelerators``.
+    ``guestAccelerators``. So it is for the nodes of a run.
     """
 
     recipe: Recipe
@@ -70,12 +70,13 @@ class Group:
         raise InternalError(f"a {machine} was launched that was not asked for")
 
 
-def group(offers: Sequence[Offer], image: str | None = None) -> list[Group]:
+def group(offers: Sequence[Offer], image: str | None = None, nodes: int = 1) -> list[Group]:
     """Cut ranked offers into groups, in the order in which to ask for them.
 
     A group ends where the image, the market or the kind of disk changes, at GPUs that are attached,
-    and for spot, where it is Google that picks and not we, where the cost leaves the margin of the
-    group's first. A later offer that fits an earlier group on other grounds does not join it: that
+    at another machine type where several ``nodes`` are wanted, which are all alike, and for spot,
+    where it is Google that picks and not we, where the cost leaves the margin of the group's first.
+    A later offer that fits an earlier group on other grounds does not join it: that
     would put it before better ones. Machines for ARM are left out: the images are not for them.
     """
     groups: list[Group] = []
@@ -87,7 +88,8 @@ def group(offers: Sequence[Offer], image: str | None = None) -> list[Group]:
             recipe(offer, image), offer.spot, disk_type(offer.machine), attached, (offer,)
         )
         last = groups[-1] if groups else None
-        if last and _alike(last, alone) and (last.attached is None or _same_type(last, offer)):
+        mixed = attached is None and nodes == 1
+        if last and _alike(last, alone) and (mixed or _same_type(last, offer)):
             offers_of = (*last.offers, offer)
             groups[-1] = Group(last.recipe, last.spot, last.disk, last.attached, offers_of)
         else:

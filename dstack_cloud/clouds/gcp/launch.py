@@ -1,4 +1,5 @@
-"""A launch from beginning to end: what is known first, one request a group, one machine."""
+"""A launch from beginning to end: what is known first, one request a group, one machine (or the
+nodes of a run)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from dstack_cloud.clouds.base import (
 from dstack_cloud.clouds.gcp import bulk, machines, network
 from dstack_cloud.clouds.gcp.groups import Group
 from dstack_cloud.clouds.gcp.machines import Reach
-from dstack_cloud.clouds.gcp.names import machine_name
+from dstack_cloud.clouds.gcp.names import machine_names
 from dstack_cloud.clouds.gcp.prepare import Prepared
 from dstack_cloud.clouds.gcp.sessions import Sessions
 from dstack_cloud.clouds.gcp.settings import Settings
@@ -41,7 +42,7 @@ class Launcher:
     ) -> LaunchAnswer:
         """Ask group by group until there is a machine."""
         sessions, settings, region = self._sessions, self._settings, prepared.region
-        admitted = self._pool.submit(self._admit, prepared, request.owner)
+        admitted = self._pool.submit(self._admit, prepared, request)
         failures: list[LaunchFailure] = []
         groups, too_dear = _affordable(groups, request.max_price)
         failures += too_dear
@@ -53,39 +54,45 @@ class Launcher:
             failures += outcome.failures
             if outcome.zone is not None:
                 size = image.disk_gib(request.disk) * GIB
-                machine = self._launched(request, group, outcome.zone, size)
+                first, *others = [
+                    self._launched(request, group, machines.machine_id(outcome.zone, name), size)
+                    for name in machine_names(request)
+                ]
+                machine = replace(first, fellows=tuple(others))
                 self._settle(machine, admitted)
                 return LaunchAnswer(machine, tuple(failures))
             if any(one.scope in (Scope.CLOUD, Scope.EVERYTHING) for one in outcome.failures):
                 break
         return LaunchAnswer(None, tuple(failures))
 
-    def _admit(self, prepared: Prepared, owner: str) -> None:
-        """Open SSH to the caller while the launch is under way."""
-        path = network_path(self._settings, self._sessions.project())
-        within_s = self._settings.operation_s
-        network.admit(self._sessions, path, prepared.sources(), owner, within_s)
+    def _admit(self, prepared: Prepared, request: LaunchRequest) -> None:
+        """Open SSH to the caller while the launch is under way, and the nodes of a run to each
+        other."""
+        sessions, within_s = self._sessions, self._settings.operation_s
+        path = network_path(self._settings, sessions.project())
+        network.admit(sessions, path, prepared.sources(), request.owner, within_s)
+        if request.nodes > 1 and not self._settings.network_tags:
+            network.admit_each_other(sessions, path, within_s)
 
-    def _launched(self, request: LaunchRequest, group: Group, zone: str, disk: int) -> Machine:
-        """The machine as Google describes it; where it can't yet, as far as the group tells."""
-        name = machine_name(request)
-        machine = machines.describe(self._sessions, machines.machine_id(zone, name), self._reach)
+    def _launched(self, request: LaunchRequest, group: Group, id_: str, disk: int) -> Machine:
+        """A machine as Google describes it; where it can't yet, as far as the group tells."""
+        machine = machines.describe(self._sessions, id_, self._reach)
         first = group.offers[0]
         if machine is None:
             machine = Machine(
                 "gcp",
                 first.region,
-                machines.machine_id(zone, name),
+                id_,
                 first.machine,
                 MachineState.STARTING,
-                zone=zone,
+                zone=id_.partition("/")[0],
                 jump_host=self._reach.jump_host,
                 spot=group.spot,
                 run=request.run,
                 attempt=request.attempt,
             )
         offer = group.offer_of(machine.machine)
-        price = next((one.price for one in offer.zones if one.zone == zone), offer.price)
+        price = next((one.price for one in offer.zones if one.zone == machine.zone), offer.price)
         return replace(
             machine,
             price=price,
@@ -99,7 +106,7 @@ class Launcher:
         try:
             admitted.result()
         except DstackError:
-            machines.terminate(self._sessions, [machine.id])
+            machines.terminate(self._sessions, machine.ids)
             raise
 
 

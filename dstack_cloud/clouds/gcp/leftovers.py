@@ -6,17 +6,26 @@ from dstack_cloud.clouds.base import Leftover
 from dstack_cloud.clouds.gcp import machines, network
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.machines import Reach
-from dstack_cloud.clouds.gcp.names import PREFIX, RUN, attempt_in, last, of_store, region_of, run_in
+from dstack_cloud.clouds.gcp.names import (
+    NODES,
+    PREFIX,
+    RUN,
+    attempt_in,
+    last,
+    of_store,
+    region_of,
+    run_in,
+)
 from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
 from dstack_cloud.errors import InternalError
 
-MACHINE, DISK, RULE = "machine", "disk", "ssh-rule"
+MACHINE, DISK, RULE, NODES_RULE = "machine", "disk", "ssh-rule", "nodes-rule"
 GLOBAL = "global"
 
 
 def listing(sessions: Sessions, region: str, reach: Reach, store: str | None) -> list[Leftover]:
-    """Machines, disks without one, and SSH rules of a store's runs in the region.
+    """Machines, disks without one, and rules (for SSH, for nodes) of a store's runs in the region.
 
     A rule is the whole project's and belongs to no run and no store: it counts as left only where
     no machine of any is, and as left in the region ``global``.
@@ -38,8 +47,14 @@ def listing(sessions: Sessions, region: str, reach: Reach, store: str | None) ->
     found += _disks(sessions, region, store)
     if not everywhere:
         found += [
-            Leftover("gcp", GLOBAL, RULE, name, detail=description)
-            for name, description in network.ssh_rules(sessions)
+            Leftover(
+                "gcp",
+                GLOBAL,
+                NODES_RULE if name.startswith(NODES) else RULE,
+                name,
+                detail=description,
+            )
+            for name, description in network.rules(sessions)
         ]
     return found
 
@@ -82,7 +97,7 @@ def remove(sessions: Sessions, leftover: Leftover) -> None:
         machines.terminate(sessions, [leftover.id])
     elif leftover.kind == DISK:
         _delete_disk(sessions, leftover)
-    elif leftover.kind == RULE:
+    elif leftover.kind in (RULE, NODES_RULE):
         network.expel(sessions, leftover.id)
     else:
         raise InternalError(f"Google Cloud has no leftover of the kind '{leftover.kind}'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +100,9 @@ def as_machine(instance: Mapping[str, Any], reach: Reach) -> Machine:
         disk=int(boot["diskSizeGb"]) * GIB if boot.get("diskSizeGb") else None,
         public=any(one.get("accessConfigs") for one in instance.get("networkInterfaces", ())),
         tags=tags,
+        private_address=next(
+            (one.get("networkIP") for one in instance.get("networkInterfaces", ())), None
+        ),
     )
 
 
@@ -141,16 +144,18 @@ def listing(
     return [one for one in found if region in (None, one.region) and run in (None, one.run)]
 
 
-def zone_of(sessions: Sessions, name: str) -> str | None:
-    """Where the machine of that name is, if anywhere."""
+def zone_of(sessions: Sessions, names: Sequence[str]) -> str | None:
+    """Where the machines of these names are, if all of them are in one zone."""
     asked = compute_v1().AggregatedListInstancesRequest(
-        project=sessions.project(), filter=f"name={name}"
+        project=sessions.project(), filter=" OR ".join(f"(name={name})" for name in names)
     )
+    found: dict[str, int] = {}
     with translated("looking for the machine"):
         for _, scoped in sessions.client("Instances").aggregated_list(asked):
             for instance in scoped.instances:
-                return last(instance.zone)
-    return None
+                zone = last(instance.zone)
+                found[zone] = found.get(zone, 0) + 1
+    return next((zone for zone, count in found.items() if count == len(names)), None)
 
 
 def terminate(sessions: Sessions, ids: Iterable[str]) -> None:

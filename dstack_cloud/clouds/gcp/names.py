@@ -21,15 +21,25 @@ DEADLINE = "dstack-cloud-deadline"
 TAG = "dstack-cloud"
 """The network tag that firewall rules are for."""
 RULE = "dstack-cloud-ssh-"
+NODES = "dstack-cloud-nodes-"
 DENY = "dstack-cloud-deny"
 # docs.cloud.google.com/compute/docs/naming-resources and …/labeling-resources
 _LONGEST = 63
 
 
-def machine_name(request: LaunchRequest) -> str:
-    """``dstack-cloud-<run>-<attempt>-<8 hex>``: the same for the same token and store."""
+def machine_names(request: LaunchRequest) -> tuple[str, ...]:
+    """``dstack-cloud-<run>-<attempt>-<8 hex>``: the same for the same token and store.
+
+    Of several nodes each has its number at the end.
+    """
+    if request.nodes == 1:
+        return (_machine_name(request),)
+    return tuple(_machine_name(request, f"-{node}") for node in range(request.nodes))
+
+
+def _machine_name(request: LaunchRequest, node: str = "") -> str:
     digest = _digest(request.token, request.store)
-    end = f"-{request.attempt}-{digest}"
+    end = f"-{request.attempt}-{digest}{node}"
     run = re.sub(r"[^a-z0-9]+", "-", request.run.lower()).strip("-")
     return PREFIX + run[: _LONGEST - len(PREFIX) - len(end)].strip("-") + end
 
@@ -105,6 +115,11 @@ def rule_name(network: str, source: str) -> str:
     """The firewall rule that lets SSH in from a range of addresses to a network."""
     plain = re.sub(r"[^0-9a-z]+", "-", source.lower())
     return f"{RULE}{plain}-{_digest(network)}"
+
+
+def nodes_name(network: str) -> str:
+    """The firewall rule that lets our machines in a network reach each other."""
+    return f"{NODES}{_digest(network)}"
 
 
 def deny_name(network: str) -> str:

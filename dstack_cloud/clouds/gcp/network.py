@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from dstack_cloud.clouds.gcp.errors import translated
-from dstack_cloud.clouds.gcp.names import OWNER, RULE, TAG, deny_name, rule_name
+from dstack_cloud.clouds.gcp.names import (
+    NODES,
+    OWNER,
+    RULE,
+    TAG,
+    deny_name,
+    nodes_name,
+    rule_name,
+)
 from dstack_cloud.clouds.gcp.operations import succeeded
 from dstack_cloud.clouds.gcp.sdk import compute_v1
 from dstack_cloud.clouds.gcp.sessions import Sessions, as_json
@@ -30,6 +38,24 @@ def allow_rule(network: str, source: str, owner: str) -> dict[str, Any]:
         "sourceRanges": [source],
         "targetTags": [TAG],
         "allowed": [{"IPProtocol": "tcp", "ports": [SSH]}],
+    }
+
+
+def nodes_rule(network: str) -> dict[str, Any]:
+    """Every port of our machines in a network from one another, and from nobody else: pure.
+
+    A tag as the source stands for the machines' own addresses in the network
+    (docs.cloud.google.com/firewall/docs/firewalls).
+    """
+    return {
+        "name": nodes_name(network),
+        "network": network,
+        "description": f"{OWNER}: the nodes of a run reach each other",
+        "direction": "INGRESS",
+        "priority": _ALLOW,
+        "sourceTags": [TAG],
+        "targetTags": [TAG],
+        "allowed": [{"IPProtocol": "all"}],
     }
 
 
@@ -73,22 +99,28 @@ def admit(
         add(sessions, rule, f"letting {source} reach SSH", within_s)
 
 
-def ssh_rules(sessions: Sessions) -> list[tuple[str, str]]:
-    """(name, description) of every SSH rule that we made."""
+def admit_each_other(sessions: Sessions, network: str, within_s: float) -> None:
+    """Let our machines in the network reach each other at every port: the nodes of a run meet
+    there. A rule that is there already is as good."""
+    add(sessions, nodes_rule(network), "letting nodes reach each other", within_s)
+
+
+def rules(sessions: Sessions) -> list[tuple[str, str]]:
+    """(name, description) of every rule that we made for SSH or for nodes."""
     asked = compute_v1().ListFirewallsRequest(
-        project=sessions.project(), filter=f'name eq "{RULE}.*"'
+        project=sessions.project(), filter=f'name eq "({RULE}|{NODES}).*"'
     )
     with translated("reading the firewall rules"):
         found = [as_json(rule) for rule in sessions.client("Firewalls").list(asked)]
     return [
         (rule["name"], rule.get("description", ""))
         for rule in found
-        if rule["name"].startswith(RULE)
+        if rule["name"].startswith((RULE, NODES))
     ]
 
 
 def expel(sessions: Sessions, rule: str) -> None:
-    """Take an SSH rule away; harmless when it is gone already."""
+    """Take a rule away; harmless when it is gone already."""
     from google.api_core import exceptions
 
     with translated(f"removing the firewall rule {rule}"):

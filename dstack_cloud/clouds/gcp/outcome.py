@@ -110,14 +110,14 @@ def _in(offer: Offer, zone: str) -> bool:
     return not offer.zones or any(one.zone == zone for one in offer.zones)
 
 
-def machine_zone(operation: Mapping[str, Any]) -> str | None:
-    """The zone in which the operation made a machine, where it tells."""
+def made_in(operation: Mapping[str, Any]) -> dict[str, int]:
+    """Zone to how many machines the operation made and left there, where it tells."""
     places = operation.get("instancesBulkInsertOperationMetadata", {}).get("perLocationStatus", {})
-    for place, status in places.items():
-        made = int(status.get("createdVmCount", 0)) - int(status.get("deletedVmCount", 0))
-        if made > 0:
-            return last(place)
-    return None
+    found = {
+        last(place): int(status.get("createdVmCount", 0)) - int(status.get("deletedVmCount", 0))
+        for place, status in places.items()
+    }
+    return {zone: made for zone, made in found.items() if made > 0}
 
 
 def unanswered(group: Group) -> tuple[LaunchFailure, ...]:

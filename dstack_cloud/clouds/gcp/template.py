@@ -14,7 +14,7 @@ from dstack_cloud.catalog.attached_gpus import google_type
 from dstack_cloud.clouds.base import LaunchRequest
 from dstack_cloud.clouds.gcp.groups import ATTACHED, Group
 from dstack_cloud.clouds.gcp.images import Image
-from dstack_cloud.clouds.gcp.names import TAG, disk_description, labels, machine_name, tags
+from dstack_cloud.clouds.gcp.names import TAG, disk_description, labels, machine_names, tags
 from dstack_cloud.clouds.gcp.settings import Settings
 from dstack_cloud.errors import InternalError
 
@@ -39,7 +39,10 @@ class Blueprint:
     now: datetime
 
     def body(self, group: Group, zones: Iterable[str], notice: bool) -> dict[str, Any]:
-        """The body of regional ``bulkInsert``: one machine of the group in one of its zones.
+        """The body of regional ``bulkInsert``: one machine of the group in one of its zones, or
+        all nodes of a run together there, or none (docs.cloud.google.com/compute/docs/reference/
+        rest/v1/regionInstances/bulkInsert: "If minCount instances cannot be created, then no
+        instances will be created and instances already created will be deleted").
 
         ``zones`` are all of the region's: one that is not denied by name is allowed.
         """
@@ -49,9 +52,9 @@ class Blueprint:
             for zone in sorted(allowed.union(zones))
         }
         body: dict[str, Any] = {
-            "count": "1",
-            "minCount": "1",
-            "perInstanceProperties": {machine_name(self.request): {}},
+            "count": str(self.request.nodes),
+            "minCount": str(self.request.nodes),
+            "perInstanceProperties": {name: {} for name in machine_names(self.request)},
             "instanceProperties": self._properties(group, notice),
             # Where an offer names no zone, any will do.
             "locationPolicy": {
@@ -59,9 +62,14 @@ class Blueprint:
                 **({"locations": locations} if allowed else {}),
             },
         }
-        if group.attached is None:
+        if not self._one_type(group):
             body["instanceFlexibilityPolicy"] = {"instanceSelections": selections(group)}
         return body
+
+    def _one_type(self, group: Group) -> bool:
+        """Whether the request is for one machine type: a flexibility policy takes no attached GPUs,
+        and might give the nodes of a run different machines."""
+        return group.attached is not None or self.request.nodes > 1
 
     def _properties(self, group: Group, notice: bool) -> dict[str, Any]:
         gpu = group.attached
@@ -86,8 +94,9 @@ class Blueprint:
             ],
             "networkInterfaces": [self._interface()],
         }
-        if gpu is not None:
+        if self._one_type(group):
             found["machineType"] = google_type(group.offers[0].machine)
+        if gpu is not None:
             found["guestAccelerators"] = [
                 {"acceleratorType": ATTACHED[gpu.name], "acceleratorCount": gpu.count}
             ]

@@ -174,7 +174,8 @@ def _choose(
                 struck.append(fault)
             failures.append(_Failure(choice, _fault_error(fault, choice, asked.spot)))
             continue
-        refusal = quota.refused(emulator.quotas, emulator.quotas.usage, choice, asked.spot)
+        quotas = emulator.quotas
+        refusal = quota.refused(quotas, quotas.usage, choice, asked.spot, asked.count)
         if refusal is not None:
             failures.append(_Failure(choice, refusal))
             continue

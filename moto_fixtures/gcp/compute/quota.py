@@ -1,4 +1,4 @@
-"""Whether the project's quotas leave room for one more instance.
+"""Whether the project's quotas leave room for more instances.
 
 Metrics: cloud.google.com/compute/resource-usage. Those of spot are used where the project has
 them, as the page on spot instances says.
@@ -54,12 +54,12 @@ def usage(instances: Iterable[Instance], region: str, metric: str) -> float:
 
 
 def refused(
-    quotas: Quotas, used: Callable[[str, str], float], choice: Choice, spot: bool
+    quotas: Quotas, used: Callable[[str, str], float], choice: Choice, spot: bool, count: int = 1
 ) -> dict[str, Any] | None:
-    """The error of the first quota that leaves no room, as an operation has it; None."""
+    """The error of the first quota that has no room for so many, as an operation has it; None."""
     for where, metric, amount in needs(choice, spot):
         limit = quotas.limit(metric, where)
-        if limit is not None and used(where, metric) + amount > limit:
+        if limit is not None and used(where, metric) + amount * count > limit:
             return error(metric, limit, where)
     return None
 

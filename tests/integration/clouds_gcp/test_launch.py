@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from support.gcp_server import Gcp
+from support.gcp_server import PROJECT, Gcp
 
 from dstack_cloud.clouds.base import LaunchRequest
 from dstack_cloud.clouds.gcp.cloud import GcpCloud
@@ -116,6 +116,57 @@ def test_rules_are_left_only_where_no_machine_is(
     here.remove(rule)
     here.remove(rule)
     assert here.leftovers(machine.region) == []
+
+
+def test_the_nodes_of_a_run_come_together_and_may_reach_each_other(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    here: GcpCloud = cloud()
+    asked = request_for("pair", offer(), offer("g2-standard-8"), nodes=2)
+    machine = launched(here, asked)
+    assert [one.id[-2:] for one in machine.nodes] == ["-0", "-1"]
+    assert {one.zone for one in machine.nodes} == {machine.zone}
+    assert {one.machine for one in machine.nodes} == {machine.machine}
+    assert len({one.private_address for one in machine.nodes} - {None}) == 2
+    # Asked again, for an answer that never came: the same two.
+    assert launched(here, asked).ids == machine.ids
+    found = here.sessions.call("compute", "GET", f"projects/{PROJECT}/global/firewalls")["items"]
+    [rule] = [one for one in found if one["name"].startswith("dstack-cloud-nodes-")]
+    assert rule["sourceTags"] == rule["targetTags"] == ["dstack-cloud"]
+    assert rule["allowed"] == [{"IPProtocol": "all"}]
+    assert "sourceRanges" not in rule
+    [deny] = [one for one in found if one["name"].startswith("dstack-cloud-deny-")]
+    assert rule["priority"] < deny["priority"]
+    here.terminate(machine.region, machine.ids)
+    gcp.control("GET", "machines?until=none&wait=20")
+    left = here.leftovers(machine.region)
+    assert sorted(one.kind for one in left) == ["nodes-rule", "ssh-rule"]
+    for one in left:
+        here.remove(one)
+    assert here.leftovers(machine.region) == []
+
+
+def test_all_nodes_or_none(gcp: Gcp, cloud: Make, offer: Make, request_for: Make) -> None:
+    gcp.control("POST", "quota", {"metric": "PREEMPTIBLE_NVIDIA_L4_GPUS", "value": 1})
+    try:
+        here = cloud()
+        answer = here.launch(request_for("short", offer(), nodes=2))
+        here.close()
+    finally:
+        gcp.control("DELETE", "quota")
+    assert answer.machine is None
+    assert [one.code for one in answer.failures] == ["QUOTA_EXCEEDED"]
+    assert gcp.instances() == []
+
+
+def test_with_network_tags_of_ones_own_no_rule_is_made(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    here: GcpCloud = cloud(network_tags=("mine",))
+    since = len(gcp.calls("compute.firewalls.insert"))
+    machine = launched(here, request_for("own-tags", offer(), nodes=2))
+    assert len(gcp.calls("compute.firewalls.insert")) == since
+    here.terminate(machine.region, machine.ids)
 
 
 def test_quotas_forbid(gcp: Gcp, cloud: Make, offer: Make) -> None:

@@ -27,6 +27,12 @@ def test_types_whose_gpus_are_built_in_are_asked_for_together(offer: Callable[..
     assert one.attached is None
 
 
+def test_several_nodes_are_of_one_type(offer: Callable[..., Offer]) -> None:
+    offers = [offer(), offer(zones=("us-central1-c",)), offer("g2-standard-8", price="0.21")]
+    found = [[each.machine for each in one.offers] for one in group(offers, nodes=2)]
+    assert found == [["g2-standard-4", "g2-standard-4"], ["g2-standard-8"]]
+
+
 def test_attached_gpus_are_asked_for_alone(offer: Callable[..., Offer]) -> None:
     offers = [offer("n1-standard-4+1xT4", gpu=T4), offer("n1-standard-8+1xT4", gpu=T4), offer()]
     found = group(offers)

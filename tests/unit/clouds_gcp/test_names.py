@@ -19,13 +19,15 @@ LABEL = re.compile(r"[a-z0-9_-]{0,63}")
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=150)
 
 
-@given(run=TEXTS, attempt=st.integers(1, 99_999), token=TEXTS)
-def test_a_machines_name_is_one(run: str, attempt: int, token: str) -> None:
-    request = LaunchRequest(run, attempt, token, [], lambda image: b"")
-    name = names.machine_name(request)
-    assert NAME.fullmatch(name)
-    assert name.startswith(names.PREFIX)
-    assert f"-{attempt}-" in name
+@given(run=TEXTS, attempt=st.integers(1, 99_999), token=TEXTS, nodes=st.sampled_from([1, 2, 100]))
+def test_a_machines_name_is_one(run: str, attempt: int, token: str, nodes: int) -> None:
+    request = LaunchRequest(run, attempt, token, [], lambda image: b"", nodes=nodes)
+    found = names.machine_names(request)
+    assert len(set(found)) == nodes
+    for name in found:
+        assert NAME.fullmatch(name)
+        assert name.startswith(names.PREFIX)
+        assert f"-{attempt}-" in name
 
 
 def test_it_is_the_same_for_the_same_token_and_store_only(
@@ -33,7 +35,7 @@ def test_it_is_the_same_for_the_same_token_and_store_only(
 ) -> None:
     asked = request_for()
     others = [replace(asked, token="other"), replace(asked, store="gs://else")]
-    found = {names.machine_name(one) for one in [asked, asked, *others]}
+    found = {names.machine_names(one) for one in [asked, asked, *others]}
     assert len(found) == 3
 
 
@@ -52,6 +54,7 @@ def test_a_text_that_may_be_a_label_stays() -> None:
 def test_rules_names_are_allowed(network: str, address: object) -> None:
     assert NAME.fullmatch(names.rule_name(network, f"{address}/32"))
     assert NAME.fullmatch(names.deny_name(network))
+    assert NAME.fullmatch(names.nodes_name(network))
 
 
 def test_a_request_id_is_a_uuid_of_its_parts() -> None:

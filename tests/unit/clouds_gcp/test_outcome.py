@@ -10,7 +10,7 @@ import pytest
 from dstack_cloud.clouds.base import FailureKind, LaunchFailure, Scope
 from dstack_cloud.clouds.gcp.codes import CODES, fails_at_once, meaning
 from dstack_cloud.clouds.gcp.groups import group
-from dstack_cloud.clouds.gcp.outcome import failures_of, machine_zone, problems_in, unanswered
+from dstack_cloud.clouds.gcp.outcome import failures_of, made_in, problems_in, unanswered
 from dstack_cloud.resources import Offer
 
 
@@ -121,8 +121,8 @@ def test_the_zone_of_the_machine_is_told_by_the_operation() -> None:
         "zones/us-central1-c": {"createdVmCount": 1},
     }
     found = {"instancesBulkInsertOperationMetadata": {"perLocationStatus": status}}
-    assert machine_zone(found) == "us-central1-c"
-    assert machine_zone({"status": "DONE"}) is None
+    assert made_in(found) == {"us-central1-c": 1}
+    assert made_in({"status": "DONE"}) == {}
 
 
 def test_scopes_of_the_codes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ ALL_ZONES = ("us-central1-a", "us-central1-b", "us-central1-c")
 
 def body(request: LaunchRequest, notice: bool = True, **settings: Any) -> dict[str, Any]:
     blueprint = Blueprint(request, IMAGE, Settings(**settings), "proj", "us-central1", NOW)
-    return blueprint.body(group(request.offers)[0], ALL_ZONES, notice)
+    return blueprint.body(group(request.offers, nodes=request.nodes)[0], ALL_ZONES, notice)
 
 
 def properties(request: LaunchRequest, **settings: Any) -> dict[str, Any]:
@@ -64,6 +65,15 @@ def test_one_machine_of_ranked_types_in_the_offers_zones_only(gpu: LaunchRequest
         # A zone that is not denied is allowed.
         "zones/us-central1-c": "DENY",
     }
+
+
+def test_the_nodes_of_a_run_are_alike_and_come_all_or_none_in_one_zone(gpu: LaunchRequest) -> None:
+    found = body(replace(gpu, nodes=3))
+    assert (found["count"], found["minCount"]) == ("3", "3")
+    assert [name[-2:] for name in found["perInstanceProperties"]] == ["-0", "-1", "-2"]
+    assert found["locationPolicy"]["targetShape"] == "ANY_SINGLE_ZONE"
+    assert "instanceFlexibilityPolicy" not in found
+    assert found["instanceProperties"]["machineType"] == "g2-standard-4"
 
 
 def test_attached_gpus_have_a_type_and_no_policy(
