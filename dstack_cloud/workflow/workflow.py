@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from dstack_cloud.workflow.providers import Provider
 from dstack_cloud.yaml_lines import Node
 
 DEFAULT_GRACE = 30
+# Where the store has what nodes 1 and up leave: see `machine.agent.folders`.
+_OF_A_NODE = re.compile(r"node-[1-9][0-9]*(/|$)")
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ class Workflow:
         """What the machine runs. ``environ`` is the caller's environment. Pure.
 
         InputError, with the place in the file, for a variable that is not set, arguments that
-        nothing uses, and what the provider finds wrong.
+        nothing uses, what the provider finds wrong, and artifacts where another node's would go.
         """
         common = self.common
         plain, secret = self._environment(run, args, environ or {})
@@ -202,6 +205,8 @@ class Workflow:
             raise self._error(
                 wrong, ("image",), hint="write it like ubuntu:24.04 or ghcr.io/owner/name:tag"
             )
+        if spec.nodes > 1:
+            self._keep_off_other_nodes()
         login = common.registry_auth.model_dump() if common.registry_auth else {}
         where = f"{WORKING_DIR}/{common.working_dir or '.'}".removesuffix("/.")
         return replace(
@@ -215,6 +220,15 @@ class Workflow:
             shm_size=self.request.shm_size or spec.shm_size,
             ports=tuple(dict.fromkeys((*spec.ports, *(common.ports or ())))),
         )
+
+    def _keep_off_other_nodes(self) -> None:
+        for index, artifact in enumerate(self.artifacts):
+            if _OF_A_NODE.match(artifact.path):
+                raise self._error(
+                    f"'{artifact.path}' is where another node's artifacts are kept",
+                    ("artifacts", index),
+                    hint="write to a folder of another name: each node has its own",
+                )
 
     def _environment(
         self, run: str, args: Sequence[str], environ: Mapping[str, str]

@@ -52,6 +52,18 @@ def test_what_is_wrong_is_told_with_its_line(problem, provider, keys, place, mes
     assert message in str(error)
 
 
+@pytest.mark.parametrize("path", ["node-1", "node-12/out", "{path: node-1/out, mount: true}"])
+def test_artifacts_where_another_nodes_would_go(train, path):
+    keys = f"file: a.py\nnodes: 2\nartifacts:\n  - node-0\n  - node-1st\n  - {path}"
+    workflow = train(keys, provider="torchrun", image="")
+    with pytest.raises(InputError) as caught:
+        workflow.container("train-1")
+    assert str(caught.value).startswith(".dstack/workflows.yaml:9:9: 'node-1")
+    assert "another node's artifacts" in str(caught.value)
+    # On one machine there are no others.
+    assert train(keys.replace("nodes: 2", "nodes: 1"), provider="torchrun", image="").container("a")
+
+
 def test_a_login_is_a_template_and_its_secrets_are_needed(train):
     keys = "registry_auth:\n  username: ${{ secrets.NAME }}\n  password: a-${{ secrets.WORD }}"
     workflow = train(keys)
