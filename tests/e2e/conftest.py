@@ -17,7 +17,11 @@ from moto_fixtures.machine import images
 
 # Before they are imported: what their assertions saw is told, as in a test.
 pytest.register_assert_rewrite(
-    "support.kill_cases", "support.lane", "support.refusals", "support.warm"
+    "support.kill_cases",
+    "support.lane",
+    "support.refusals",
+    "support.shortages",
+    "support.warm",
 )
 
 
@@ -45,23 +49,31 @@ def emulator(request: pytest.FixtureRequest, clouds: Callable[[str], Emulator]) 
 
 
 @pytest.fixture(scope="module")
-def stub(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Emulator]:
-    """An emulated AWS whose machines are stubs; by parameter another cloud: see `EVERY_STUB`."""
-    cloud = getattr(request, "param", "aws")
-    home = str(tmp_path_factory.mktemp("home"))
-    options = [] if cloud == "aws" else ["--cloud", cloud]
-    with _emulator(f"e2e-stub-{cloud}-{os.getpid()}", home, "--stub", *options) as found:
-        yield found
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Emulator]]:
+    """The emulated cloud of a name whose machines are stubs, begun when a test first wants it."""
+    found: dict[str, Emulator] = {}
+    with ExitStack() as stack:
+
+        def cloud(name: str) -> Emulator:
+            if name not in found:
+                home = str(tmp_path_factory.mktemp("home"))
+                up = _emulator(f"e2e-{name}-stub-{os.getpid()}", home, "--stub", "--cloud", name)
+                found[name] = stack.enter_context(up)
+            return found[name]
+
+        yield cloud
 
 
 @pytest.fixture(scope="module")
-def gcp_stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulated Google Cloud of that kind."""
-    home = str(tmp_path_factory.mktemp("home"))
-    with _emulator(f"e2e-gcp-stub-{os.getpid()}", home, "--stub", "--cloud", "gcp") as found:
-        yield found
+def stub(request: pytest.FixtureRequest, stubs: Callable[[str], Emulator]) -> Emulator:
+    """AWS with stubs for machines, or by parameter another cloud: see `EVERY_STUB`."""
+    return stubs(getattr(request, "param", "aws"))
+
+
+@pytest.fixture(scope="module")
+def gcp_stub(stubs: Callable[[str], Emulator]) -> Emulator:
+    """Google Cloud of that kind."""
+    return stubs("gcp")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from support import warm
-from support.emulated import CLI, Project, wait_until
+from support.emulated import CLI, CLOUDS, Project, wait_until
 from support.lane import Lane, lanes
 
 _WORKFLOW = """
@@ -26,7 +26,7 @@ workflows:
   - name: {name}
     provider: docker
     image: ubuntu
-    grace: 20s
+    grace: 50s
     artifacts: [{{path: output, mount: true}}]
     resources: {{gpu: T4, interruptible: true}}
     {more}
@@ -34,6 +34,7 @@ workflows:
 {commands}
 """
 # The first attempt saves something while it is being taken away, once it may; the last one ends.
+# Its grace is as long as its notice, nearly: it is the test that says when it has saved.
 _SAVES = [
     "mkdir -p output",
     "echo attempt $DSTACK_ATTEMPT: $(ls output)",
@@ -46,9 +47,11 @@ _SAVES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
-    with lanes(1, tmp_path_factory.mktemp("lanes")) as (found,):
+@pytest.fixture(scope="module", params=CLOUDS)
+def lane(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lane]:
+    with lanes(1, tmp_path_factory.mktemp("lanes"), request.param) as (found,):
         yield found
 
 
@@ -115,9 +118,8 @@ class Case:
         return str(json.loads(self.lane.read(key))["phase"]) if self.lane.keys(key) else ""
 
     def interrupt(self, attempt: int, notice_s: float = 60) -> None:
-        self.lane.emulator.post(
-            f"/_emulator/machines/{self.machine(attempt)}/interrupt", {"notice_s": notice_s}
-        )
+        order = self.lane.emulator.account.interruption(notice_s)
+        self.lane.emulator.post(f"/_emulator/machines/{self.machine(attempt)}/interrupt", order)
 
     def go(self) -> None:
         (self.place / "go").touch()
@@ -168,17 +170,15 @@ def test_a_store_that_is_away_in_mid_sync(case: Case) -> None:
     )
     client = case.begin("run", case.name, "-y")
     case.until_running()
-    fault = {"action": "*", "match": {"service": "s3"}, "times": None, "http": 503}
-    case.lane.emulator.post(
-        "/_emulator/faults", {**fault, "error": "SlowDown", "message": "Please reduce your rate."}
-    )
+    emulator = case.lane.emulator
+    emulator.post("/_emulator/faults", {**emulator.words.store_away, "times": None})
     (case.place / "one").touch()
     wait_until("it is told", lambda: "artifacts are tried again" in case.words("run"), 60)
     case.go()
     wait_until("its end", lambda: "the end" in case.words("run", ".out"))
     mark = case.lane.mark()
     wait_until("the machine insists", lambda: len(case.lane.calls(mark)) > 10, 60)
-    case.lane.emulator.delete("/_emulator/faults")
+    emulator.delete("/_emulator/faults")
     assert case.ended(client) == 0, case.words("run")
     names = [key.rpartition("/")[2] for key in case.lane.keys(f"artifacts/{case.run}/")]
     assert names == ["begun", "late", "more"]
@@ -212,7 +212,7 @@ def test_a_stop_while_the_cloud_is_asked_for_the_next_machine(case: Case) -> Non
     client = case.begin("run", case.name, "-y")
     case.until_running()
     emulator = case.lane.emulator
-    order = {"action": "CreateFleet", "nth": 1, "when": "before"}
+    order = {"action": emulator.words.launch, "nth": 1, "when": "before"}
     hold = emulator.post("/_emulator/holds", order)
     case.interrupt(1)
     assert [one["state"] for one in emulator.get("/_emulator/holds?wait=60")] == ["waiting"]

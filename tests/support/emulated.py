@@ -11,20 +11,23 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.account import Account, account_of
 from support.words import Words, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "dstack_cloud"]
 
 
-EVERY_CLOUD = pytest.mark.parametrize("emulator", ["aws", "gcp"], indirect=True)
+CLOUDS = ("aws", "gcp")
+EVERY_CLOUD = pytest.mark.parametrize("emulator", CLOUDS, indirect=True)
 """Runs a test on each emulated cloud."""
-EVERY_STUB = pytest.mark.parametrize("stub", ["aws", "gcp"], indirect=True)
+EVERY_STUB = pytest.mark.parametrize("stub", CLOUDS, indirect=True)
 """The same on clouds whose machines are stubs."""
 
 
@@ -45,6 +48,11 @@ class Emulator:
         folder = Path(self.environ["DSTACK_CLOUD_CONFIG"]).parent
         found: dict[str, Any] = json.loads((folder / "network.json").read_text())
         return found
+
+    @cached_property
+    def account(self) -> Account:
+        """What is in it, as no command of ours sees it."""
+        return account_of(self.environ)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self._url(path), timeout=90) as answer:
@@ -74,6 +82,15 @@ class Emulator:
         found = self.get("/_emulator/machines")
         rows = found["machines"] if isinstance(found, dict) else found
         return [row for row in rows if row["state"] in ("booting", "running")]
+
+    def machines_of(self, run: str) -> list[dict[str, Any]]:
+        """Those of the runs whose names begin so, oldest first: each carries its run's name, under
+        a key that differs by cloud."""
+        return [
+            row
+            for row in self.machines()
+            if any(value.startswith(run) for value in row["tags"].values())
+        ]
 
     def _url(self, path: str) -> str:
         return self.environ["MOTO_FIXTURES_URL"].rstrip("/") + path

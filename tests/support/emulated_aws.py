@@ -7,17 +7,58 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.words import Words
+from support import permissions
+from support.words import Asked, Words
 
-WORDS = Words(cloud="aws", launch="CreateFleet")
 DLAMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 MARK = [{"Key": "dstack-cloud", "Value": "run-1"}]
 TAGS = [{"ResourceType": kind, "Tags": MARK} for kind in ("instance", "volume")]
 STORE = "dstack-cloud-demo"
+WORDS = Words(
+    cloud="aws",
+    user="user/dstack-daily",
+    launch="CreateFleet",
+    look="DescribeInstanceAttribute",
+    no_capacity="InsufficientInstanceCapacity",
+    store_away={
+        "action": "*",
+        "match": {"service": "s3"},
+        "http": 503,
+        "error": "SlowDown",
+        "message": "Please reduce your rate.",
+    },
+    region="us-east-1",
+    zones=("us-east-1a", "us-east-1b"),
+    t4="g4dn.xlarge",
+    rare=(("A10G", "g5.xlarge"), ("L4", "g6.xlarge"), ("V100", "p3.2xlarge")),
+    beside=(0.1, 0.005),
+    spot_history=True,
+    launching=("CreateFleet", "RunInstances", "CreateLaunchTemplate"),
+    scheme="s3",
+    no_credentials=(
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        {"AWS_EC2_METADATA_DISABLED": "true"},
+        "aws configure",
+    ),
+    denied="policies/run.json",
+    busy={"error": "RequestLimitExceeded", "http": 503},
+    away={"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+    # All G and VT Spot Instance Requests (docs.aws.amazon.com/ec2/latest/instancetypes).
+    no_quota=({"code": "L-3819A6DF", "value": 0}, "0 vCPUs"),
+    foreign="may belong to another account",
+    reading=("Describe*", "Get*", "List*", "Head*"),
+    images="DescribeImages",
+    ahead=("DescribeImages", "DescribeSubnets", "DescribeSecurityGroups"),
+    bake="CreateImage",
+    image_region="us-east-1",
+    private_image="123456789012.dkr.ecr.us-west-2.amazonaws.com/team/ubuntu:latest",
+    pulls=("GetAuthorizationToken", "BatchGetImage", "GetDownloadUrlForLayer"),
+)
 
 
 @cache
@@ -113,3 +154,93 @@ def code_of(call: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[str, i
         call(*args, **kwargs)
     response = caught.value.response
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account that an environment leads to, as its root user sees it."""
+
+    environ: dict[str, str]
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self._s3.list_objects_v2(Bucket=STORE, Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        data: bytes = self._s3.get_object(Bucket=STORE, Key=key)["Body"].read()
+        return data
+
+    def remove(self, key: str) -> None:
+        self._s3.delete_object(Bucket=STORE, Key=key)
+
+    def left(self) -> list[str]:
+        machines = [
+            f"machine {one['InstanceId']} {one['State']['Name']}"
+            for reservation in self._ec2.describe_instances()["Reservations"]
+            for one in reservation["Instances"]
+            if one["State"]["Name"] != "terminated"
+        ]
+        templates = self._ec2.describe_launch_templates()["LaunchTemplates"]
+        volumes = self._ec2.describe_volumes()["Volumes"]
+        groups = self._ec2.describe_security_groups()["SecurityGroups"]
+        uploads = self._s3.list_multipart_uploads(Bucket=STORE).get("Uploads", ())
+        return [
+            *machines,
+            *(f"template {one['LaunchTemplateName']}" for one in templates),
+            *(f"volume {one['VolumeId']}" for one in volumes),
+            *(
+                f"rule of {one['GroupName']} {rule['IpRanges']}"
+                for one in groups
+                if one["GroupName"].startswith("dstack-cloud")
+                for rule in one["IpPermissions"]
+            ),
+            *(f"upload of {one['Key']}" for one in uploads),
+        ]
+
+    def asked(self, call: dict[str, Any]) -> Asked:
+        parameters = call["parameters"]
+        (config,) = parameters["LaunchTemplateConfigs"]
+        overrides = [(one["InstanceType"], one["SubnetId"]) for one in config["Overrides"]]
+        kind = parameters["TargetCapacitySpecification"]["DefaultTargetCapacityType"]
+        types = dict.fromkeys(machine for machine, _ in overrides)
+        return Asked(tuple(types), frozenset(overrides), kind == "spot")
+
+    def booted(self, calls: list[dict[str, Any]]) -> list[str]:
+        templates = [call for call in calls if call["action"] == "CreateLaunchTemplate"]
+        return [one["parameters"]["LaunchTemplateData"]["ImageId"] for one in templates]
+
+    def allowed(self, policy: str) -> set[str]:
+        return permissions.allowed(policy)
+
+    def nobody(self, file: Path) -> dict[str, str]:
+        key = Aws(self.environ["MOTO_FIXTURES_URL"].rstrip("/")).control(
+            "POST", "users", {"name": "nobody"}
+        )
+        return _keys(key["access_key_id"], key["secret_access_key"])
+
+    def owner(self, file: Path) -> dict[str, str]:
+        return _keys("admin", "admin")
+
+    def interruption(self, notice_s: float) -> dict[str, Any]:
+        return {"notice_s": notice_s}
+
+    @cached_property
+    def _ec2(self) -> Any:
+        return self._client("ec2")
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self._client("s3")
+
+    def _client(self, service: str) -> Any:
+        return _session().client(
+            service,
+            endpoint_url=self.environ["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="admin",
+            aws_secret_access_key="admin",
+        )
+
+
+def _keys(access: str, secret: str) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret}

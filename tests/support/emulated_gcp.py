@@ -10,14 +10,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from google.auth.transport.requests import Request
+from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2 import service_account
-from support.words import Words
+from support.words import Asked, Words
 
-WORDS = Words(cloud="gcp", launch="compute.regionInstances.bulkInsert")
+from dstack_cloud.clouds.gcp import policies
+
 ROOT = Path(__file__).parents[2]
 PROJECT, REGION, ZONE = "dstack-cloud-demo", "us-central1", "us-central1-a"
 HOME = f"/compute/v1/projects/{PROJECT}"
@@ -27,6 +30,51 @@ GPU_IMAGE = (
     "common-cu129-ubuntu-2404-nvidia-580"
 )
 OWNER = "tests-owner"
+STORE = "dstack-cloud-demo"
+WORDS = Words(
+    cloud="gcp",
+    user=f"dstack-daily@{PROJECT}.iam.gserviceaccount.com",
+    launch="compute.regionInstances.bulkInsert",
+    look="compute.instances.get",
+    no_capacity="ZONE_RESOURCE_POOL_EXHAUSTED",
+    store_away={
+        "action": "storage.*",
+        "error": "backendError",
+        "message": "We encountered an internal error. Please try again.",
+    },
+    region=REGION,
+    zones=("us-central1-a", "us-central1-b"),
+    t4="n1-standard-1",
+    rare=(("L4", "g2-standard-4"), ("P100", "n1-standard-1"), ("V100", "n1-standard-1")),
+    beside=(0.123, 0.002),
+    spot_history=False,
+    launching=(
+        "compute.regionInstances.bulkInsert",
+        "compute.instances.bulkInsert",
+        "compute.instances.insert",
+    ),
+    scheme="gs",
+    no_credentials=(
+        ("GOOGLE_APPLICATION_CREDENTIALS",),
+        {"NO_GCE_CHECK": "true"},
+        "gcloud auth application-default login",
+    ),
+    denied="policies/run.json",
+    busy={"error": "rateLimitExceeded"},
+    away={
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": "http://127.0.0.1:9/compute/v1/",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",
+    },
+    no_quota=({"metric": "PREEMPTIBLE_NVIDIA_T4_GPUS", "value": 0}, "0 PREEMPTIBLE_NVIDIA_T4_GPUS"),
+    foreign="may belong to another project",
+    reading=("*.get*", "*.list", "*.aggregatedList", "oauth2.token"),
+    images="compute.images.list",
+    ahead=("compute.images.list", "compute.images.getFromFamily"),
+    bake="compute.images.insert",
+    image_region=None,
+    private_image=f"us-central1-docker.pkg.dev/{PROJECT}/team/ubuntu:latest",
+    pulls=("manifests", "blobs"),
+)
 
 
 class Refused(Exception):
@@ -144,3 +192,105 @@ def serving(name: str) -> Iterator[Gcp]:
         process.terminate()
         assert process.wait(60) == 0
         process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Account:
+    """The project that an environment leads to, as an owner sees it."""
+
+    environ: dict[str, str]
+
+    def keys(self, prefix: str) -> list[str]:
+        found, token = [], ""
+        while True:
+            page = self._ask("GET", f"{self._objects}?prefix={quote(prefix)}&pageToken={token}")
+            found += [one["name"] for one in page.json().get("items", ())]
+            token = page.json().get("nextPageToken", "")
+            if not token:
+                return found
+
+    def read(self, key: str) -> bytes:
+        data: bytes = self._ask("GET", f"{self._objects}/{quote(key, safe='')}?alt=media").content
+        return data
+
+    def remove(self, key: str) -> None:
+        self._ask("DELETE", f"{self._objects}/{quote(key, safe='')}")
+
+    def left(self) -> list[str]:
+        scopes = self._ask("GET", f"{self._compute}/aggregated/instances").json()["items"]
+        machines = [one for scope in scopes.values() for one in scope.get("instances", ())]
+        scopes = self._ask("GET", f"{self._compute}/aggregated/disks").json()["items"]
+        disks = [one for scope in scopes.values() for one in scope.get("disks", ())]
+        rules = self._ask("GET", f"{self._compute}/global/firewalls").json().get("items", ())
+        return [
+            *(f"machine {one['name']} {one['status']}" for one in machines),
+            *(f"disk {one['name']}" for one in disks),
+            *(
+                f"rule {one['name']} {one['sourceRanges']}"
+                for one in rules
+                if one["name"].startswith("dstack-cloud") and "allowed" in one
+            ),
+        ]
+
+    def asked(self, call: dict[str, Any]) -> Asked:
+        body = call["parameters"]["body"]
+        wanted = body["instanceProperties"]
+        policy = body.get("instanceFlexibilityPolicy", {}).get("instanceSelections", {})
+        ranked = sorted(policy.values(), key=lambda one: int(one["rank"]))
+        types = [name for one in ranked for name in one["machineTypes"]]
+        types = types or [wanted["machineType"]]
+        places = body["locationPolicy"]["locations"]
+        zones = [place for place, how in places.items() if how["preference"] == "ALLOW"]
+        return Asked(
+            tuple(types),
+            frozenset((machine, zone) for machine in types for zone in zones),
+            wanted["scheduling"]["provisioningModel"] == "SPOT",
+        )
+
+    def booted(self, calls: list[dict[str, Any]]) -> list[str]:
+        bodies = [call["parameters"]["body"] for call in calls if call["action"] == WORDS.launch]
+        disks = [body["instanceProperties"]["disks"][0] for body in bodies]
+        return [disk["initializeParams"]["sourceImage"].rpartition("/")[2] for disk in disks]
+
+    def allowed(self, policy: str) -> set[str]:
+        return set(policies.permissions(policy))
+
+    def nobody(self, file: Path) -> dict[str, str]:
+        return self._as_user(file, "tests-nobody")
+
+    def owner(self, file: Path) -> dict[str, str]:
+        return self._as_user(file, OWNER, roles=["roles/owner"])
+
+    def interruption(self, notice_s: float) -> dict[str, Any]:
+        # The power goes half a minute after the button at most; what is more comes before it.
+        button_s = min(notice_s, 30)
+        return {"early_s": notice_s - button_s, "notice_s": button_s}
+
+    @property
+    def _objects(self) -> str:
+        return f"{self.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{STORE}/o"
+
+    @property
+    def _compute(self) -> str:
+        return f"{self.environ['CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE']}projects/{PROJECT}"
+
+    def _ask(self, method: str, url: str) -> Any:
+        answer = self._session.request(method, url, timeout=30)
+        answer.raise_for_status()
+        return answer
+
+    @cached_property
+    def _session(self) -> AuthorizedSession:
+        info = self._user(OWNER, roles=["roles/owner"])
+        owner = service_account.Credentials.from_service_account_info(info, scopes=[SCOPE])
+        return AuthorizedSession(owner)
+
+    def _user(self, name: str, **granted: Any) -> dict[str, Any]:
+        """The key file of a user who has been granted so much."""
+        gcp = Gcp(self.environ["MOTO_FIXTURES_URL"].rstrip("/"))
+        found: dict[str, Any] = gcp.control("POST", "users", {"name": name, **granted})
+        return found
+
+    def _as_user(self, file: Path, name: str, **granted: Any) -> dict[str, str]:
+        file.write_text(json.dumps(self._user(name, **granted)))
+        return {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}

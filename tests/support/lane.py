@@ -1,4 +1,4 @@
-"""An account of its own for one case after another: an emulated AWS with stub machines, a user's
+"""An account of its own for one case after another: an emulated cloud with stub machines, a user's
 repository and home, and looks at what is in the account that no command of ours takes part in."""
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import boto3.session
 import yaml
 from support import warm
 from support.emulated import ROOT, Emulator, parse_exports
@@ -99,66 +98,32 @@ class Lane:
 
     def keys(self, prefix: str) -> list[str]:
         """Of the store's objects."""
-        found = self._client("s3").list_objects_v2(Bucket=STORE, Prefix=prefix)
-        return [item["Key"] for item in found.get("Contents", ())]
+        return self.emulator.account.keys(prefix)
 
     def read(self, key: str) -> bytes:
         """An object of the store."""
-        data: bytes = self._client("s3").get_object(Bucket=STORE, Key=key)["Body"].read()
-        return data
+        return self.emulator.account.read(key)
 
     def remove(self, key: str) -> None:
         """Somebody deletes an object from the store."""
-        self._client("s3").delete_object(Bucket=STORE, Key=key)
+        self.emulator.account.remove(key)
 
     def left(self) -> list[str]:
         """Everything in the account that a run makes and nobody needs after it, in words."""
-        ec2, s3 = self._client("ec2"), self._client("s3")
-        machines = [
-            f"machine {one['InstanceId']} {one['State']['Name']}"
-            for reservation in ec2.describe_instances()["Reservations"]
-            for one in reservation["Instances"]
-            if one["State"]["Name"] != "terminated"
-        ]
-        templates = ec2.describe_launch_templates()["LaunchTemplates"]
-        volumes = ec2.describe_volumes()["Volumes"]
-        groups = ec2.describe_security_groups()["SecurityGroups"]
-        uploads = s3.list_multipart_uploads(Bucket=STORE).get("Uploads", ())
-        return [
-            *machines,
-            *(f"template {one['LaunchTemplateName']}" for one in templates),
-            *(f"volume {one['VolumeId']}" for one in volumes),
-            *(
-                f"rule of {one['GroupName']} {rule['IpRanges']}"
-                for one in groups
-                if one["GroupName"].startswith("dstack-cloud")
-                for rule in one["IpPermissions"]
-            ),
-            *(f"upload of {one['Key']}" for one in uploads),
-        ]
+        return self.emulator.account.left()
 
     @property
     def _output(self) -> Path:
         return self.folder.parent / "output"
 
-    def _client(self, service: str) -> Any:
-        return self._clients[service]
-
-    @cached_property
-    def _clients(self) -> dict[str, Any]:
-        """The root user's."""
-        session = boto3.session.Session("admin", "admin", region_name="us-east-1")
-        url = self.environ["AWS_ENDPOINT_URL"]
-        return {name: session.client(name, endpoint_url=url) for name in ("ec2", "s3")}
-
 
 @contextmanager
-def lanes(count: int, folder: Path) -> Iterator[list[Lane]]:
+def lanes(count: int, folder: Path, cloud: str = "aws") -> Iterator[list[Lane]]:
     """So many of them, started side by side."""
-    names = [f"lane-{os.getpid()}-{number}" for number in range(count)]
+    names = [f"lane-{cloud}-{os.getpid()}-{number}" for number in range(count)]
     starting = [
         subprocess.Popen(
-            [*_COMMAND, "up", "--stub", "--name", name],
+            [*_COMMAND, "up", "--stub", "--cloud", cloud, "--name", name],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -81,6 +82,8 @@ def ask(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -> 
 def _main(
     words: tuple[str, ...], folder: Path, environ: dict[str, str], output: Path
 ) -> None:  # pragma: no cover - in another process
+    # A shell starts what is to run in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, suffix in ((1, ".out"), (2, ".err")):
         with output.with_suffix(suffix).open("wb") as file:
             os.dup2(file.fileno(), number)

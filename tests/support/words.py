@@ -7,14 +7,72 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Words:
-    """``launch`` is the call that asks for machines, as the emulator's log has it."""
+    """``launch`` is the call that asks for machines, as the emulator's log has it, and ``look`` the
+    first that has a look at one; ``user`` is who asks there: the one whose keys the tests have.
+    ``no_capacity`` is the code for it, ``store_away`` a fault: the store answers nobody.
+
+    ``region`` is the one that is asked, ``zones`` are two of it; ``t4`` is the cheapest machine
+    with a T4, and ``rare`` are other GPUs, each with the cheapest machine that has one. ``beside``
+    is what 900 GB of disk and a spot machine's address cost an hour; ``spot_history`` is whether
+    the cloud tells what spot prices were.
+    """
 
     cloud: str
+    user: str
     launch: str
+    look: str
+    no_capacity: str
+    store_away: dict[str, Any]
+    region: str
+    zones: tuple[str, str]
+    t4: str
+    rare: tuple[tuple[str, str], ...]
+    beside: tuple[float, float]
+    spot_history: bool
+    launching: tuple[str, ...]
+    """All calls that launch something, or make ready to."""
+    scheme: str
+    """Of the address of a store."""
+    no_credentials: tuple[tuple[str, ...], dict[str, str], str]
+    """What takes them out of an environment, what is set instead, and what is told then."""
+    denied: str
+    """Where those are sent who may do nothing."""
+    busy: dict[str, Any]
+    """A fault: too many calls."""
+    away: dict[str, str]
+    """An environment in which nobody listens."""
+    no_quota: tuple[dict[str, Any], str]
+    """A quota of no T4 on spot, and what is told then."""
+    foreign: str
+    """What is told of a bucket that is another's."""
+    reading: tuple[str, ...]
+    """Patterns for the calls that change nothing."""
+    images: str
+    """The call that tells of one's own images."""
+    ahead: tuple[str, ...]
+    """What a launch has asked for while the user reads the plan."""
+    bake: str
+    """The call that makes an image of a machine."""
+    image_region: str | None
+    """Where such an image then is; None: everywhere."""
+    private_image: str
+    """An image in a registry of the account's own, for which its machines need no other login."""
+    pulls: tuple[str, ...]
+    """What the call log then has of the pull, in this order."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a call asked for that wanted a machine: types in their order, and where each may be."""
+
+    types: tuple[str, ...]
+    pools: frozenset[tuple[str, str]]
+    spot: bool
 
 
 def words_of(environ: Mapping[str, str]) -> Words:
