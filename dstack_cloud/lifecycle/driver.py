@@ -30,6 +30,7 @@ from dstack_cloud.lifecycle.named import merged_attempt
 from dstack_cloud.lifecycle.ports import ports_of
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
+from dstack_cloud.lifecycle.verdict import Verdict
 from dstack_cloud.lifecycle.watching import Progress
 from dstack_cloud.ssh.base import Session
 from dstack_cloud.state import logs
@@ -63,15 +64,16 @@ def attach(tools: Tools, going: Going) -> Outcome:
 
 def _go_on(tools: Tools, going: Going) -> Outcome:
     name = going.record.run
-    reconcile(tools, name)
+    over = reconcile(tools, name) is Verdict.ENDED
     found = find(tools, name)
-    if found.attempt == 0:
+    if found.attempt == 0 and found.end is None:
         raise NotFoundError(f"{name} has no machine yet", "try again in a moment")
     _print_stored(tools, going, found.attempt if found.end else found.attempt - 1)
     machine = found.target.machine if found.target else None
     if found.end is None:
         return _see_through(tools, going, Held(found.attempt, None))
-    if not found.end.get("retry"):
+    if over or not found.end.get("retry"):
+        # One that waited for too long is given up: the time for another attempt is over.
         return conclude(tools, name, found.attempt, machine, found.end)
     say_end(tools, name, found.end)
     if machine is not None:

@@ -22,7 +22,10 @@ _RECORD_S = 10.0
 
 @dataclass(frozen=True)
 class Found:
-    """A run's latest attempt as it is on record: with a machine or without, ended or not."""
+    """A run's latest attempt as it is on record: with a machine or without, ended or not.
+
+    ``attempt`` is 0 where none was claimed; such a run may have ended all the same.
+    """
 
     run: str
     attempt: int
@@ -34,7 +37,8 @@ def find(tools: Tools, run: str) -> Found:
     """What is on record of the run's latest attempt."""
     attempt = attempts.latest_attempt(tools.store, run)
     if not attempt:
-        return Found(run, 0, None, None)
+        # Whoever finds it lost, or stops it, writes the end of the attempt that never was.
+        return Found(run, 0, None, attempts.read_end(tools.store, run, 1))
     end = attempts.read_end(tools.store, run, attempt)
     recorded = attempts.read_machine(tools.store, run, attempt)
     if recorded is None:
