@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from dstack_cloud.lifecycle.claim import Claim
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.machine_record import machine_as_json
+from dstack_cloud.lifecycle.priced import priced, prices_of
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.seek import Decide, seek
 from dstack_cloud.lifecycle.tools import Tools
@@ -99,23 +100,24 @@ def launch(
         raise
     except KeyboardInterrupt:
         claim.close()
-        _take_back(tools, record.run, attempt, intent["regions"])
+        _take_back(tools, record, attempt, intent)
         raise
     return Launched(machine, host_key.public, claim)
 
 
-def _take_back(tools: Tools, run: str, attempt: int, regions: Sequence[str]) -> None:
+def _take_back(tools: Tools, record: RunRecord, attempt: int, intent: Mapping[str, Any]) -> None:
     """End whatever a launch that was cut short has launched, and put that end on record.
 
     What the cloud does not list yet ends by its own timer: no job will reach it.
     """
+    run = record.run
     tools.report.working("terminating", "what was launched")
-    for region in regions:
+    for region in intent["regions"]:
         ours = [each for each in tools.cloud.machines(region, run) if each.attempt == attempt]
         if ours:
             tools.cloud.terminate(region, [each.id for each in ours])
             for each in ours:
-                note_late(tools.store, run, attempt, each)
+                note_late(tools.store, run, attempt, priced(each, intent, record.request.disk))
     later = attempt > 1
     cancelled = DetachedError("cancelled before the job started")
     state = RunState.LOST if later else RunState.STOPPED
@@ -144,6 +146,8 @@ def intent_of(
         "cloud": tools.cloud.name,
         "regions": regions,
         "machines": list(dict.fromkeys(offer.machine for offer in offers)),
+        # For whoever finds a machine that was not put on record: see `lifecycle.priced`.
+        "prices": prices_of(offers),
         "host_key": host_key.public,
         "by": tools.owner,
         # How long its client may go on looking: a run is not lost for having no machine yet.

@@ -11,6 +11,7 @@ from dstack_cloud.lifecycle.claim import Lapse
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.late import note_late
 from dstack_cloud.lifecycle.machine_record import machine_as_json, machine_from_json
+from dstack_cloud.lifecycle.priced import priced
 from dstack_cloud.lifecycle.record import RunRecord
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts, leases
@@ -42,7 +43,7 @@ def take_over_launch(
         return False
     words = f"its client launched a machine and gave no sign for {format_duration(seconds)}"
     goes_on = not stopped and record.outlives(attempt, utc_now())
-    machines = _machines(tools, run, attempt, intent)
+    machines = _machines(tools, record, attempt, intent)
     used = 1
     if machines and attempts.read_machine(store, run, attempt) is None:
         # What it costs until now is the run's.
@@ -66,12 +67,13 @@ def take_over_launch(
     return True
 
 
-def _machines(tools: Tools, run: str, attempt: int, intent: Document) -> Sequence[Machine]:
+def _machines(tools: Tools, record: RunRecord, attempt: int, intent: Document) -> Sequence[Machine]:
     """The attempt's machines that are there: the one on record, and what the cloud lists."""
+    run = record.run
     recorded = attempts.read_machine(tools.store, run, attempt)
     known = [machine_from_json(recorded)[0]] if recorded else []
     listed = [
-        machine
+        priced(machine, intent, record.request.disk)
         for region in intent["regions"]
         for machine in tools.cloud.machines(region, run)
         if machine.attempt == attempt
