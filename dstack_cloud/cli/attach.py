@@ -20,6 +20,7 @@ def attach(
     from dstack_cloud.cli.run import conclude
     from dstack_cloud.lifecycle import driver
     from dstack_cloud.lifecycle.going import Going, keeper
+    from dstack_cloud.lifecycle.own_clock import by_own_clock
     from dstack_cloud.lifecycle.private import private_of
     from dstack_cloud.lifecycle.record import record_from_json
     from dstack_cloud.state.runs import read_run
@@ -28,11 +29,12 @@ def attach(
     report = render.QuietReporter() if as_json else render.TerminalReporter()
     config = configuration.load()
     tools = tools_of_run(config, run, report, apart=True)
-    record = record_from_json(read_run(tools.store, run))
+    submitted = record_from_json(read_run(tools.store, run))
+    record = by_own_clock(tools.store, submitted)
     going = Going(
         record,
         Planner(config),
         lambda: private_of(tools, record, os.environ),
-        in_time=keeper(tools, record),
+        in_time=keeper(tools, submitted),
     )
     return conclude(driver.attach(tools, going), as_json)

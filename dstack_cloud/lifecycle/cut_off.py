@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dstack_cloud.clouds.base import Machine
 from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
+from dstack_cloud.lifecycle.own_clock import by_own_clock
 from dstack_cloud.lifecycle.record import record_from_json
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts
@@ -47,7 +48,7 @@ def take_over(tools: Tools, run: str, attempt: int, machine: Machine, silence: S
     seconds = silence.seconds(attempts.read_status(tools.store, run, attempt))
     if seconds < tools.timers.heartbeat:
         return False
-    record = record_from_json(read_run(tools.store, run))
+    record = by_own_clock(tools.store, record_from_json(read_run(tools.store, run)))
     if not record.outlives(attempt, utc_now()):
         return False
     error = MachineLostError(

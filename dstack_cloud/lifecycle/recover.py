@@ -15,6 +15,7 @@ from dstack_cloud.errors import MachineLostError
 from dstack_cloud.lifecycle.ending import record_end
 from dstack_cloud.lifecycle.finish import end_stopped
 from dstack_cloud.lifecycle.machine_record import machine_from_json
+from dstack_cloud.lifecycle.own_clock import by_own_clock
 from dstack_cloud.lifecycle.record import RunRecord, record_from_json
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.lifecycle.verdict import Facts, Verdict, verdict
@@ -63,10 +64,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
         end=RunState(end["state"]) if end else None,
         launch_time=timedelta(seconds=tools.timers.no_job + _patience(intent)),
         known_within=known_within(tools.cloud.name),
-        awaited=bool(end)
-        and not retry.given_up(
-            record.retry, end or {}, submitted_at, parse_time(str((end or {})["ended_at"])), now
-        ),
+        awaited=end is not None and not _given_up(store, record, end, now),
     )
     found, reason = verdict(facts, now)
     if (
@@ -83,7 +81,7 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
             end_stopped(tools, machine)
         number = attempt or 1
         begun = number > 1 or attempts.read_status(store, run, number) is not None
-        goes_on = begun and record.outlives(number, now)
+        goes_on = begun and by_own_clock(store, record).outlives(number, now)
         error = MachineLostError(
             f"attempt {number} is lost: {reason}",
             "what reached the store before is kept: dstack-cloud logs, dstack-cloud artifacts list",
@@ -109,6 +107,15 @@ def tell_if_lost(tools: Tools, record: RunRecord, attempt: int, latest: bool = F
             machine_ended_at=went,
         )
     return found
+
+
+def _given_up(store: Store, record: RunRecord, end: Mapping[str, Any], now: datetime) -> bool:
+    """Whether no attempt may follow this end any more."""
+    if not end.get("retry"):
+        return True
+    record = by_own_clock(store, record)
+    submitted_at, ended_at = parse_time(record.submitted_at), parse_time(str(end["ended_at"]))
+    return retry.given_up(record.retry, end, submitted_at, ended_at, now)
 
 
 def off_the_bill(

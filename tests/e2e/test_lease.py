@@ -32,6 +32,7 @@ workflows:
     provider: docker
     image: ubuntu
     grace: 5s
+    retry: {retry}
     resources: {{gpu: T4, interruptible: true}}
     commands:
       - echo attempt $DSTACK_ATTEMPT
@@ -48,13 +49,13 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
 class Interrupted:
     """A run of which nobody follows the first attempt, which the cloud has taken back."""
 
-    def __init__(self, lane: Lane, name: str, place: Path) -> None:
+    def __init__(self, lane: Lane, name: str, place: Path, retry: str) -> None:
         self.lane, self.name, self.place = lane, name, place
         self.run = f"{name}-1"
         self.environ = lane.home(name, **TIMERS)
         file = lane.folder / ".dstack" / "workflows.yaml"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(_WORKFLOW.format(name=name, go=place / "go"))
+        file.write_text(_WORKFLOW.format(name=name, retry=retry, go=place / "go"))
         assert lane.run(self.environ, "run", name, "-y", "-d") == 0, lane.said()
         wait_until("it runs", lambda: self.row() == ("running", 1), 60)
         (first,) = self.machines()
@@ -173,8 +174,9 @@ def _name(call: Call) -> str:
 
 
 @pytest.fixture
-def run(lane: Lane, tmp_path: Path) -> Iterator[Interrupted]:
-    yield Interrupted(lane, "lease" + os.urandom(3).hex(), tmp_path)
+def run(lane: Lane, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Interrupted]:
+    retry = getattr(request, "param", "{on: [interruption]}")
+    yield Interrupted(lane, "lease" + os.urandom(3).hex(), tmp_path, retry)
     lane.clear()
 
 
@@ -294,10 +296,12 @@ main()
 """
 
 
+@pytest.mark.parametrize("run", ["{on: [interruption], within: 40m}"], indirect=True)
 def test_a_client_an_hour_ahead_takes_over_from_a_dead_one_and_from_no_other(
     run: Interrupted,
 ) -> None:
-    """By its clock the other one should have had a machine long ago."""
+    """By its clock the other one should have had a machine long ago, and the time in which the run
+    may have another attempt is over."""
     (run.place / "ahead.py").write_text(_AHEAD)
     client, hold = run.held("client", "CreateFleet", 1, "before")
     lease = f"runs/{run.run}/attempts/2/lease.json"
