@@ -17,9 +17,6 @@ The machines are stubs: what a client does with a real one is the same (see the 
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -30,9 +27,11 @@ from support.kill_cases import (
     HASTY,
     Case,
     carry_out,
+    carry_out_all,
     cases_of,
     copied_home,
     counted,
+    side_by_side,
     undisturbed,
 )
 from support.lane import Lane, lanes
@@ -70,16 +69,7 @@ class Worker:
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Worker]]:
     with lanes(LANES, tmp_path_factory.mktemp("lanes")) as found:
-        made: list[Worker] = []
-        threads = [
-            threading.Thread(target=lambda lane=lane: made.append(Worker(lane))) for lane in found
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(made) == LANES, "an undisturbed run failed"
-        yield made
+        yield side_by_side(Worker, found)
 
 
 @pytest.mark.timeout(900)
@@ -96,36 +86,6 @@ def test_killed_around_every_call(workers: list[Worker]) -> None:
     assert len(cases) == 2 * cold.total()
     problems = carry_out_all(workers, cases)
     assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n".join(problems)
-
-
-def carry_out_all(workers: list[Worker], cases: list[Case]) -> list[str]:
-    """Every case, by whoever is free; what went wrong."""
-    waiting: queue.SimpleQueue[tuple[int, Case]] = queue.SimpleQueue()
-    for item in enumerate(cases, 1):
-        waiting.put(item)
-    problems: list[str] = []
-
-    def work(worker: Worker) -> None:
-        while True:
-            try:
-                number, case = waiting.get_nowait()
-            except queue.Empty:
-                return
-            begun = time.monotonic()
-            try:
-                worker.carry_out(number, case)
-                print(f"{time.monotonic() - begun:5.1f} s  {case}")
-            except Exception as error:
-                problems.append(f"{case}: {type(error).__name__}: {error}")
-                # Whatever this one left must not be the next one's.
-                worker.lane.clear()
-
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return problems
 
 
 def test_a_refresh_that_was_cut_off_does_not_disturb_the_next_run(workers: list[Worker]) -> None:

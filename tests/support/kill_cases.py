@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from support import warm
 from support.lane import USER, Call, Lane
+
+Made = TypeVar("Made")
+OneCase = TypeVar("OneCase", contravariant=True)
 
 NO_JOB_S = 5
 HASTY = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
@@ -29,6 +34,7 @@ workflows:
     artifacts: [output]
     resources: {{gpu: T4, interruptible: true}}
     commands:
+      - echo attempt $DSTACK_ATTEMPT
       - mkdir output
       - cat data.txt >output/copy.txt
 """
@@ -85,7 +91,7 @@ def cases_of(cold: Counter[str], warm: Counter[str]) -> list[Case]:
 
 def undisturbed(lane: Lane, environ: dict[str, str], name: str) -> Counter[str]:
     """A run to its end; the client's calls."""
-    since = _submit(lane, name)
+    since = submit(lane, name)
     assert lane.run(environ, "run", name, "-y") == 0, lane.said()
     calls = lane.calls(since)
     assert lane.machines_left(_MARGIN_S) == []
@@ -100,7 +106,7 @@ def carry_out(
 
     AssertionError says what was not as it must be.
     """
-    since = _submit(lane, name)
+    since = submit(lane, name)
     emulator = lane.emulator
     order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": USER}
     hold = emulator.post("/_emulator/holds", order)
@@ -111,10 +117,10 @@ def carry_out(
     killed = time.monotonic()
     assert [one["state"] for one in held] == ["waiting"], f"never reached: {lane.said()}"
     emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": True})
-    _all_answered(lane, since)
+    all_answered(lane, since)
 
     assert lane.machines_left(no_job_s + _MARGIN_S) == [], "a machine outlives its run"
-    done = _executed(lane.calls(since))
+    done = executed(lane.calls(since))
     started = any(call["principal"] != USER for call in done)
     run = f"{name}-1"
     launched = any(call["action"] == "CreateFleet" for call in done)
@@ -123,8 +129,8 @@ def carry_out(
     if not started:
         # Without a job it is the machine itself that puts an end to it, and nobody else.
         assert set(ends) <= {"poweroff"}
-    claimed = f"runs/{run}/run.json" in _written(done)
-    indexed = f"index/submitted/{run}" in _written(done)
+    claimed = f"runs/{run}/run.json" in written(done)
+    indexed = f"index/submitted/{run}" in written(done)
     if claimed and not started:
         # Its client might still be at it, for all that others know, while a launch may last.
         time.sleep(max(0.0, killed + no_job_s + 0.5 - time.monotonic()))
@@ -146,6 +152,56 @@ def carry_out(
     assert lane.keys(f"artifacts/{run}/") == stored
 
 
+class Worker(Protocol[OneCase]):
+    """An account in which one case after another is carried out."""
+
+    lane: Lane
+
+    def carry_out(self, number: int, case: OneCase) -> None: ...
+
+
+def side_by_side(make: Callable[[Lane], Made], found: Sequence[Lane]) -> list[Made]:
+    """A worker for each account, made at the same time."""
+    made: list[Made] = []
+    threads = [threading.Thread(target=lambda lane=lane: made.append(make(lane))) for lane in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == len(found), "an undisturbed run failed"
+    return made
+
+
+def carry_out_all(workers: Sequence[Worker[OneCase]], cases: Sequence[OneCase]) -> list[str]:
+    """Every case, by whoever is free; what went wrong."""
+    waiting: queue.SimpleQueue[tuple[int, OneCase]] = queue.SimpleQueue()
+    for item in enumerate(cases, 1):
+        waiting.put(item)
+    problems: list[str] = []
+
+    def work(worker: Worker[OneCase]) -> None:
+        while True:
+            try:
+                number, case = waiting.get_nowait()
+            except queue.Empty:
+                return
+            begun = time.monotonic()
+            try:
+                worker.carry_out(number, case)
+                print(f"{time.monotonic() - begun:5.1f} s  {case}")
+            except Exception as error:
+                problems.append(f"{case}: {type(error).__name__}: {error}")
+                # Whatever this one left must not be the next one's.
+                worker.lane.clear()
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
 def copied_home(lane: Lane, environ: dict[str, str], name: str) -> dict[str, str]:
     """The environment with a copy of its home."""
     home = Path(environ["HOME"])
@@ -160,7 +216,7 @@ def copied_home(lane: Lane, environ: dict[str, str], name: str) -> dict[str, str
     }
 
 
-def _submit(lane: Lane, name: str) -> int:
+def submit(lane: Lane, name: str) -> int:
     """Write the workflow file, with code that no other run has; the last call so far."""
     file = lane.folder / ".dstack" / "workflows.yaml"
     file.parent.mkdir(exist_ok=True)
@@ -169,7 +225,7 @@ def _submit(lane: Lane, name: str) -> int:
     return lane.mark()
 
 
-def _all_answered(lane: Lane, since: int) -> None:
+def all_answered(lane: Lane, since: int) -> None:
     """Wait for what the client had sent before it was killed: it is carried out all the same."""
     seen: list[Any] = []
     deadline = time.monotonic() + 20
@@ -186,12 +242,12 @@ def _all_answered(lane: Lane, since: int) -> None:
     raise AssertionError("the emulator does not answer the killed client's calls")
 
 
-def _executed(calls: list[Call]) -> list[Call]:
+def executed(calls: list[Call]) -> list[Call]:
     """The calls that took effect; where the connection was dropped, the status tells."""
     return [call for call in calls if call["status"] is not None and call["status"] < 300]
 
 
-def _written(calls: list[Call]) -> set[str]:
+def written(calls: list[Call]) -> set[str]:
     return {call["parameters"]["Key"] for call in calls if call["action"] == "PutObject"}
 
 
