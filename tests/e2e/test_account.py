@@ -1,4 +1,8 @@
-"""Credentials, permissions, store and account that do not fit: told plainly, nothing launched."""
+"""Credentials, permissions, store and account that do not fit: told plainly, nothing launched.
+
+On every cloud what each has: Google Cloud knows neither profiles nor keys of two halves, and makes
+a default network with every project.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_STUB, Emulator, Project
 from support.refusals import refused
 
 FLEET = {"gpu": "T4", "interruptible": True}
@@ -33,10 +37,18 @@ def account(stub: Emulator, stub_project: Project) -> Iterator[Project]:
     stub.delete("/_emulator/quota")
 
 
+@EVERY_STUB
+@pytest.mark.parametrize("verb", [("run", "train", "-y"), ("ps",)])
+def test_no_credentials(stub: Emulator, account: Project, verb: tuple[str, ...]) -> None:
+    without, values, told = stub.words.no_credentials
+    found = refused(stub, account.but(*without, **values), *verb, people=False)
+    assert (found.document["kind"], found.document["exit_code"]) == ("credentials", 77)
+    assert told in found.told
+
+
 @pytest.mark.parametrize(
     ("without", "values", "told"),
     [
-        (KEYS, {"AWS_EC2_METADATA_DISABLED": "true"}, "aws configure"),
         (KEYS, {"AWS_PROFILE": "nope"}, "there is no AWS profile 'nope'"),
         ((), {"AWS_SECRET_ACCESS_KEY": "wrong"}, ""),
         ((), {"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, ""),
@@ -63,14 +75,12 @@ def test_the_keys_are_never_shown(stub: Emulator, account: Project) -> None:
     assert secret not in found.words + json.dumps(found.document)
 
 
-def test_a_user_without_permissions(stub: Emulator, account: Project) -> None:
-    key = stub.post("/_emulator/users", {"name": "nobody"})
-    nobody = account.but(
-        AWS_ACCESS_KEY_ID=key["access_key_id"], AWS_SECRET_ACCESS_KEY=key["secret_access_key"]
-    )
+@EVERY_STUB
+def test_a_user_without_permissions(stub: Emulator, account: Project, tmp_path: Path) -> None:
+    nobody = account.but(**stub.account.nobody(tmp_path / "key.json"))
     found = refused(stub, nobody, "run", "train", "-y")
     assert (found.document["kind"], found.document["exit_code"]) == ("permission", 77)
-    assert "policies/run.json" in found.told
+    assert stub.words.denied in found.told
 
 
 @pytest.mark.parametrize("service", ["ec2", "s3"])
@@ -95,8 +105,9 @@ def test_expired_and_skewed(
     assert stub.machines() == []
 
 
+@EVERY_STUB
 def test_a_busy_cloud(stub: Emulator, account: Project) -> None:
-    fault = {"action": "CreateFleet", "error": "RequestLimitExceeded", "http": 503, "times": None}
+    fault = {"action": stub.words.launch, **stub.words.busy, "times": None}
     stub.post("/_emulator/faults", fault)
     done = account.cli("run", "train", "-y", "--json")
     error = json.loads(done.stdout)["error"]
@@ -105,39 +116,43 @@ def test_a_busy_cloud(stub: Emulator, account: Project) -> None:
     assert account.json("ps", "--all")["runs"][-1]["state"] == "failed"
 
 
-def test_an_endpoint_that_nobody_listens_at(account: Project) -> None:
-    away = account.but(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+@EVERY_STUB
+def test_an_endpoint_that_nobody_listens_at(stub: Emulator, account: Project) -> None:
+    away = account.but(**stub.words.away)
     done = away.cli("run", "train", "-y", "--json")
     error = json.loads(done.stdout)["error"]
     assert (done.returncode, error["kind"]) == (75, "unreachable")
 
 
+@EVERY_STUB
 def test_a_quota_of_nothing(stub: Emulator, account: Project) -> None:
-    # All G and VT Spot Instance Requests (docs.aws.amazon.com/ec2/latest/instancetypes).
-    stub.post("/_emulator/quota", {"code": "L-3819A6DF", "value": 0})
+    order, told = stub.words.no_quota
+    stub.post("/_emulator/quota", order)
     found = refused(stub, account, "run", "train", "-y")
     assert (found.document["kind"], found.document["exit_code"]) == ("quota", 77)
     assert "dstack-cloud check" in found.told
-    assert "0 vCPUs" in found.told
+    assert told in found.told
 
 
-def _store(project: Project, folder: Path, url: str) -> Project:
-    return project.configured(folder / "config.yaml", aws={"store": url})
+def _store(stub: Emulator, project: Project, folder: Path, bucket: str) -> Project:
+    section = {"store": f"{stub.words.scheme}://{bucket}"}
+    return project.configured(folder / "config.yaml", **{stub.words.cloud: section})
 
 
+@EVERY_STUB
 def test_a_bucket_that_belongs_to_another(stub: Emulator, account: Project, tmp_path: Path) -> None:
     stub.post("/_emulator/foreign-buckets", {"name": "somebody-elses"})
-    found = refused(stub, _store(account, tmp_path, "s3://somebody-elses"), "run", "train", "-y")
+    found = refused(stub, _store(stub, account, tmp_path, "somebody-elses"), "run", "train", "-y")
     assert (found.document["kind"], found.document["exit_code"]) == ("permission", 77)
     assert "'somebody-elses'" in found.told
-    assert "may belong to another account" in found.told
+    assert stub.words.foreign in found.told
 
 
+@EVERY_STUB
 def test_a_bucket_that_is_not_there(stub: Emulator, account: Project, tmp_path: Path) -> None:
     # Only who may see all buckets is told that one is not there.
-    project = _store(account, tmp_path, "s3://nowhere-at-all").but(
-        AWS_ACCESS_KEY_ID="admin", AWS_SECRET_ACCESS_KEY="admin"
-    )
+    owner = stub.account.owner(tmp_path / "key.json")
+    project = _store(stub, account, tmp_path, "nowhere-at-all").but(**owner)
     found = refused(stub, project, "run", "train", "-y")
     assert (found.document["kind"], found.document["exit_code"]) == ("not-found", 64)
     assert "dstack-cloud init" in found.told

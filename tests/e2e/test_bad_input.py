@@ -1,4 +1,7 @@
-"""What is wrong in a file or on the command line is told where it stands: nothing is launched."""
+"""What is wrong in a file or on the command line is told where it stands: nothing is launched.
+
+Most of it is told before any cloud is asked; what a cloud takes part in is tried on each.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_STUB, Emulator, Project
 from support.refusals import refused
 
 FILE = ".dstack/workflows.yaml"
@@ -74,8 +77,6 @@ def test_no_file(stub: Emulator, stub_project: Project) -> None:
         (("run", "train", "--max-price", "cheap"), 2, "--max-price: 'cheap'"),
         (("run", "train", "--max-duration", "soon"), 2, "--max-duration: 'soon'"),
         (("run", "train", "--cloud", "asw"), 2, "did you mean 'aws'?"),
-        (("run", "train", "--region", "us-esat-1"), 2, "did you mean us-"),
-        (("run", "train", "--region", "atlantis"), 2, "aws has no region 'atlantis'"),
         (("run", "train", "--gpus", "1"), 2, "dstack-cloud run --help"),
         (("run", "train", "--gpu", "T4:64"), 69, "too few GPUs: 8 of 64"),
         (("run", "train", "--gpu", "0", "--cpu", "5000"), 69, "vCPUs"),
@@ -95,6 +96,21 @@ def test_mistakes_on_the_command_line(
     found = refused(stub, stub_project, *words, *yes, people=False)
     assert (found.document["exit_code"], found.document["file"]) == (code, None)
     assert told in found.told
+
+
+@EVERY_STUB
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [("us-esat-1", "did you mean us-"), ("atlantis", "{cloud} has no region 'atlantis'")],
+)
+def test_a_region_that_no_cloud_has(
+    stub: Emulator, stub_project: Project, region: str, told: str
+) -> None:
+    stub_project.workflows(GOOD)
+    words = ("run", "train", "-y", "--region", region)
+    found = refused(stub, stub_project, *words, people=False)
+    assert (found.document["exit_code"], found.document["file"]) == (2, None)
+    assert told.format(cloud=stub.words.cloud) in found.told
 
 
 @pytest.mark.parametrize("verb", ["logs", "ssh"])
@@ -118,10 +134,8 @@ def test_nobody_to_ask(stub: Emulator, stub_project: Project) -> None:
     [
         ("aws:\n  store: s3://x\n  regoins: [us-east-1]\n", "3:3", "did you mean 'regions'?"),
         ("aws: {store: [\n", "2:1", "the end of the file"),
-        ("aws: {store: gs://x}\n", "1:14", "write s3://NAME"),
         ("aws: {store: s3://x, public_ip: maybe}\n", "1:33", "true or false"),
         ("timers: {no_job: soon}\n", "1:18", "write it like 30m"),
-        ("aws: {store: s3://x, regions: [us-esat-1]}\n", "", "no region 'us-esat-1'"),
     ],
 )
 def test_mistakes_in_the_configuration(
@@ -135,6 +149,27 @@ def test_mistakes_in_the_configuration(
     assert found.document["exit_code"] == 2
     assert found.place == (f"{file}:{place}" if place else "")
     assert told in found.told
+
+
+@EVERY_STUB
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{{store: file://x}}", "write {scheme}://NAME"),
+        ("{{store: {scheme}://xyz, regions: [us-esat-1]}}", "no region 'us-esat-1'"),
+    ],
+)
+def test_mistakes_in_a_clouds_configuration(
+    stub: Emulator, stub_project: Project, tmp_path: Path, section: str, told: str
+) -> None:
+    stub_project.workflows(GOOD)
+    file, scheme = tmp_path / "config.yaml", stub.words.scheme
+    file.write_text(f"{stub.words.cloud}: {section.format(scheme=scheme)}\n")
+    project = stub_project.but(DSTACK_CLOUD_CONFIG=str(file))
+    found = refused(stub, project, "run", "train", "-y", people=False)
+    assert found.document["exit_code"] == 2
+    assert found.place == ("" if "regions" in section else f"{file}:1:14")
+    assert told.format(scheme=scheme) in found.told
 
 
 def test_no_region_anywhere(stub: Emulator, stub_project: Project, tmp_path: Path) -> None:

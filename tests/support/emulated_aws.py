@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support import permissions
-from support.words import Asked, Words
+from support.words import Asked, Bill, Words
 
 DLAMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 MARK = [{"Key": "dstack-cloud", "Value": "run-1"}]
@@ -38,6 +38,13 @@ WORDS = Words(
     rare=(("A10G", "g5.xlarge"), ("L4", "g6.xlarge"), ("V100", "p3.2xlarge")),
     beside=(0.1, 0.005),
     spot_history=True,
+    bill=Bill(
+        {"disk": "0.0100", "address": "0.0050", "transfer": "0.3800"},
+        ("0.5950", "1.3950"),
+        ("2.0300", "2.0300"),
+        ("2.6250", "3.4250"),
+    ),
+    other_region="us-west-2",
     launching=("CreateFleet", "RunInstances", "CreateLaunchTemplate"),
     scheme="s3",
     no_credentials=(

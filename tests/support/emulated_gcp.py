@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2 import service_account
-from support.words import Asked, Words
+from support.words import Asked, Bill, Words
 
 from dstack_cloud.clouds.gcp import policies
 
@@ -48,6 +48,13 @@ WORDS = Words(
     rare=(("L4", "g2-standard-4"), ("P100", "n1-standard-1"), ("V100", "n1-standard-1")),
     beside=(0.123, 0.002),
     spot_history=False,
+    bill=Bill(
+        {"disk": "0.0123", "address": "0.0025", "transfer": "0.4400"},
+        ("0.6548", "1.4573"),
+        ("2.0347", "2.0347"),
+        ("2.6895", "3.4920"),
+    ),
+    other_region="us-west1",
     launching=(
         "compute.regionInstances.bulkInsert",
         "compute.instances.bulkInsert",
@@ -59,7 +66,7 @@ WORDS = Words(
         {"NO_GCE_CHECK": "true"},
         "gcloud auth application-default login",
     ),
-    denied="policies/run.json",
+    denied="dstack-cloud check --cloud gcp says what is missing",
     busy={"error": "rateLimitExceeded"},
     away={
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": "http://127.0.0.1:9/compute/v1/",

@@ -8,8 +8,6 @@ from typing import Any
 
 from support.emulated import Emulator, Project
 
-LAUNCHING = {"CreateFleet", "RunInstances", "CreateLaunchTemplate"}
-
 
 @dataclass(frozen=True)
 class Refusal:
@@ -45,6 +43,6 @@ def refused(emulator: Emulator, project: Project, *args: str, people: bool = Tru
         assert "Traceback" not in plain.stderr
         told = [*document["message"].splitlines()[:1], *(document["hint"] or "").splitlines()]
         assert [line for line in told if line not in plain.stderr] == []
-    assert not LAUNCHING & set(emulator.actions())
+    assert not {*emulator.words.launching} & set(emulator.actions())
     assert emulator.machines() == []
     return Refusal(document, plain.stderr if plain else rest)

@@ -11,6 +11,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Bill:
+    """What a spot machine at 0.2 $ cost in an hour, and one on demand at 1 $ in two, both with 90
+    GiB of disk and an address; the first sent 10 GiB to another region and 2 GiB to the internet.
+
+    ``parts`` is what came to the first one's price. Each pair is what it cost, and what it would
+    have cost on demand. By hand, from the clouds' price lists.
+    """
+
+    parts: dict[str, str]
+    spot: tuple[str, str]
+    on_demand: tuple[str, str]
+    both: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Words:
     """``launch`` is the call that asks for machines, as the emulator's log has it, and ``look`` the
     first that has a look at one; ``user`` is who asks there: the one whose keys the tests have.
@@ -34,6 +49,9 @@ class Words:
     rare: tuple[tuple[str, str], ...]
     beside: tuple[float, float]
     spot_history: bool
+    bill: Bill
+    other_region: str
+    """The one that the bill's machine sent something to."""
     launching: tuple[str, ...]
     """All calls that launch something, or make ready to."""
     scheme: str
