@@ -55,8 +55,8 @@ class Rates:
 class Interval:
     """One machine's time on the bill, from launch to end.
 
-    ``rates`` are those recorded at the launch; ``on_demand`` is the machine's price on demand (its
-    disk and address cost the same there). ``moves`` are the spot prices in force, oldest first,
+    ``rates`` are those recorded at the launch, ``on_demand`` those of the same machine on demand,
+    where its address may cost more, too. ``moves`` are the spot prices in force, oldest first,
     each from its moment on: where they reach back to the start they replace the recorded price.
     ``transfer`` is USD for what was moved meanwhile, which costs the same on demand.
     """
@@ -65,7 +65,7 @@ class Interval:
     start: datetime
     end: datetime
     rates: Rates
-    on_demand: Decimal | None
+    on_demand: Rates
     moves: tuple[tuple[datetime, Decimal], ...] = ()
     transfer: Decimal | None = Decimal(0)
 
@@ -110,11 +110,10 @@ def cost_of(intervals: Iterable[Interval]) -> Cost:
         disk = _sum(disk, _times(interval.rates.disk, hours))
         address = _sum(address, _times(interval.rates.address, hours))
         transfer = _sum(transfer, interval.transfer)
-        listed = _sum(listed, _times(interval.on_demand, hours))
-    beside = _sum(_sum(disk, address), transfer)
+        listed = _sum(listed, _times(interval.on_demand.total, hours))
     return Cost(
-        _rounded(_sum(machine, beside)),
-        _rounded(_sum(listed, beside)),
+        _rounded(_sum(_sum(machine, transfer), _sum(disk, address))),
+        _rounded(_sum(listed, transfer)),
         _rounded(machine),
         _rounded(disk),
         _rounded(address),

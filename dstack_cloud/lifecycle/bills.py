@@ -104,7 +104,7 @@ def attempt_cost(
                 node.launched_at,
                 max(until, node.launched_at),
                 machine_rates(node),
-                node.on_demand,
+                rates(node.cloud, node.region, node.on_demand, node.disk, node.public),
                 tuple(moves),
                 moved(node, words),
             )

@@ -17,13 +17,15 @@ START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 D = Decimal
 
 
-def interval(hours: float, rates: Rates, on_demand: str | None = "1", moves=(), cloud="aws"):
+def interval(
+    hours: float, rates: Rates, on_demand: str | None = "1", moves=(), cloud="aws", address=None
+):
     return Interval(
         cloud,
         START,
         START + timedelta(hours=hours),
         rates,
-        None if on_demand is None else D(on_demand),
+        Rates(None if on_demand is None else D(on_demand), rates.disk, address or rates.address),
         tuple((START + timedelta(hours=at), D(price)) for at, price in moves),
     )
 
@@ -35,6 +37,12 @@ def test_all_parts_are_on_the_bill():
     # The disk and the address would have cost the same on demand.
     assert bill.on_demand == D("2.05")
     assert bill.saving == 1 - D("0.65") / D("2.05")
+
+
+def test_an_address_may_cost_more_on_demand():
+    spot = interval(2, Rates(D("0.3"), D("0.02"), D("0.0025")), address=D("0.005"))
+    bill = cost_of([spot])
+    assert (bill.cost, bill.on_demand) == (D("0.645"), D("2.05"))
 
 
 def test_every_attempt_counts():
