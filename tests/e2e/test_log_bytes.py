@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 
-from support.emulated import CLI, Emulator, Project
+from support.emulated import CLI, EVERY_CLOUD, Emulator, Project
 from support.follower import Client
 
 
@@ -30,6 +30,7 @@ def odd() -> bytes:
     )
 
 
+@EVERY_CLOUD
 def test_every_byte_arrives(emulator: Emulator, project: Project) -> None:
     project.workflows("""
         workflows:
@@ -44,7 +45,7 @@ def test_every_byte_arrives(emulator: Emulator, project: Project) -> None:
         assert client.wait() == 0, client.err.decode()
         assert bytes(client.out) == odd()
     assert emulator.machines() == []
-    run = project.json("ps")["runs"][-1]["run"]
+    run = project.latest("odd")
     for argv in (["logs", run], ["attach", run]):
         done = subprocess.run(
             [*CLI, *argv], cwd=project.folder, env=project.environ, capture_output=True

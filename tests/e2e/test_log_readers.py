@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
 from support.follower import Client
 
 COUNTING = """
@@ -36,6 +36,7 @@ def elsewhere(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     return replace(project, folder=folder, environ={**project.environ, **home})
 
 
+@EVERY_CLOUD
 def test_a_run_is_followed_from_elsewhere(
     emulator: Emulator, project: Project, elsewhere: Project
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_run_is_followed_from_elsewhere(
     assert elsewhere.cli("logs", "-f", run).stdout.encode() == attached.out
 
 
+@EVERY_CLOUD
 def test_a_reader_that_comes_at_the_end_gets_all(emulator: Emulator, project: Project) -> None:
     """Readers begun at every moment of a run's end: none misses its log, or finds no machine."""
     project.workflows("""
@@ -94,6 +96,7 @@ def test_a_reader_that_comes_at_the_end_gets_all(emulator: Emulator, project: Pr
             client.close()
 
 
+@EVERY_CLOUD
 def test_a_reader_goes_on_with_the_next_attempt(emulator: Emulator, project: Project) -> None:
     project.workflows("""
         workflows:
@@ -106,7 +109,7 @@ def test_a_reader_goes_on_with_the_next_attempt(emulator: Emulator, project: Pro
     """)
     with Client(project, "run", "again", "-y", "--on-demand") as client:
         client.until("the first attempt", lambda: b"attempt 1\n" in client.out)
-        run = project.json("ps")["runs"][-1]["run"]
+        run = project.latest("again")
         with Client(project, "logs", "-f", run) as reader:
             assert client.wait() == 7, client.err.decode()
             assert reader.wait() == 0, reader.err.decode()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
 from support.follower import Client, connections, cut
 from support.served import LARGE, page_of, serve
 
@@ -68,9 +68,11 @@ def test_arguments_reach_the_program_as_they_were_written(local: Project, image:
     assert (done.returncode, done.stdout) == (0, "".join(f"<{one}>" for one in ARGUMENTS))
 
 
+@EVERY_CLOUD
 def test_through_ssh(emulator: Emulator, project: Project) -> None:
     serve(project, "dstackai/miniconda:3.10-cuda-11.1")
-    with Client(project, "run", "served", "-y") as client:
+    # With a GPU: machines without one have their Docker installed at the first boot.
+    with Client(project, "run", "served", "-y", "--gpu", "T4") as client:
         page = page_of(client)
         # Others that use this cloud may have run one of the name before.
         _, run, rest = re.split(r"─ (served-[0-9]+) ─", client.err.decode())

@@ -155,6 +155,11 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
+    def latest(self, workflow: str) -> str:
+        """The workflow's latest run. One of another's that a failed test left may end after it."""
+        rows = self.json("ps", "--all")["runs"]
+        return str([row["run"] for row in rows if row["workflow"] == workflow][-1])
+
     def state(self, run: str) -> str:
         """The run's state as ``ps`` tells it; empty when there is no such run."""
         rows = self.json("ps", "--all")["runs"]
