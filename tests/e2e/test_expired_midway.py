@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
+
+pytestmark = EVERY_CLOUD
 
 
 @pytest.fixture
@@ -17,9 +19,9 @@ def expiring(emulator: Emulator) -> Iterator[None]:
 
 def expire(emulator: Emulator) -> None:
     """The daily user's credentials from now on; the machine has its own role's."""
-    fault = {"action": "*", "error": "ExpiredToken", "http": 400, "times": None}
-    key = {"access_key": emulator.environ["AWS_ACCESS_KEY_ID"]}
-    emulator.post("/_emulator/faults", {**fault, "match": key})
+    whose = {"principal": emulator.words.user}
+    fault = {**emulator.words.expired, "match": whose, "times": None}
+    emulator.post("/_emulator/faults", fault)
 
 
 ENDS = """
@@ -64,7 +66,7 @@ def test_the_end_is_told_all_the_same(emulator: Emulator, project: Project, expi
     assert (client.returncode, out) == (5, "begun\n"), err
     assert "is gone could not be seen" in err
     assert "it ends itself" in err
-    assert "aws sso login" in err
+    assert emulator.words.login in err
     assert emulator.get("/_emulator/machines?until=none&wait=60")[-1]["state"] == "off"
 
 

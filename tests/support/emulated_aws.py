@@ -65,6 +65,8 @@ WORDS = Words(
     image_region="us-east-1",
     private_image="123456789012.dkr.ecr.us-west-2.amazonaws.com/team/ubuntu:latest",
     pulls=("GetAuthorizationToken", "BatchGetImage", "GetDownloadUrlForLayer"),
+    expired={"action": "*", "error": "ExpiredToken", "http": 400},
+    login="aws sso login",
 )
 
 

@@ -81,6 +81,8 @@ WORDS = Words(
     image_region=None,
     private_image=f"us-central1-docker.pkg.dev/{PROJECT}/team/ubuntu:latest",
     pulls=("manifests", "blobs"),
+    expired={"action": "*", "error": "UNAUTHENTICATED"},
+    login="gcloud auth application-default login",
 )
 
 

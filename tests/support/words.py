@@ -82,6 +82,10 @@ class Words:
     """An image in a registry of the account's own, for which its machines need no other login."""
     pulls: tuple[str, ...]
     """What the call log then has of the pull, in this order."""
+    expired: dict[str, Any]
+    """A fault: credentials that were good have expired."""
+    login: str
+    """How to get new ones, as is told then."""
 
 
 @dataclass(frozen=True)
