@@ -176,12 +176,17 @@ class LaunchAnswer:
     failures: tuple[LaunchFailure, ...] = ()
 
 
+PLACEMENT = "placement"
+"""The kind of a leftover that keeps the nodes of a run together: of use for as long as they are
+there."""
+
+
 @dataclass(frozen=True)
 class Leftover:
     """Something on the bill or in the account that may belong to no live run.
 
-    ``kind`` is ``machine``, ``launch-template``, ``ssh-rule``, …; ``run`` the run it was made
-    for, where known.
+    ``kind`` is ``machine``, ``launch-template``, ``ssh-rule``, ``placement``, …; ``run`` the run it
+    was made for, where known.
     """
 
     cloud: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
-from dstack_cloud.clouds.base import Machine, MachineState
+from dstack_cloud.clouds.base import PLACEMENT, Machine, MachineState
+from dstack_cloud.errors import DstackError
 from dstack_cloud.lifecycle.tools import Tools
 
 # The agent ends its machine itself; a client that still sees it after this long helps.
@@ -20,7 +22,18 @@ def confirm_gone(tools: Tools, machine: Machine) -> bool:
     False when even that did not help within some minutes: the caller must be told.
     """
     gone = [_gone(tools, one) for one in machine.nodes]
+    if all(gone) and machine.fellows:
+        _clear_placement(tools, machine)
     return all(gone)
+
+
+def _clear_placement(tools: Tools, machine: Machine) -> None:
+    """Remove what has kept the run's machines together, of earlier attempts, too."""
+    # It costs nothing, and where it cannot go now, `gc` finds it.
+    with contextlib.suppress(DstackError):
+        for leftover in tools.cloud.leftovers(machine.region):
+            if leftover.kind == PLACEMENT and leftover.run == machine.run:
+                tools.cloud.remove(leftover)
 
 
 def end_stopped(tools: Tools, machine: Machine) -> None:

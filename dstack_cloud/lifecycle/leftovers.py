@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dstack_cloud.clouds.base import Leftover
+from dstack_cloud.clouds.base import PLACEMENT, Leftover
 from dstack_cloud.lifecycle.recover import reconcile
 from dstack_cloud.lifecycle.tools import Tools
 from dstack_cloud.state import attempts, copies
@@ -35,9 +35,9 @@ class Live:
 def belongs(leftover: Leftover, live: Mapping[str, Live], now: datetime) -> bool:
     """Whether something is still needed by a live run, or a build (pure).
 
-    A machine belongs to an attempt of a live run that has not ended, or is not yet claimed: a look
-    for spot has its machine first. A launch template is needed only until the machine is on record;
-    what names no run (an SSH rule) as long as any run is live.
+    A machine, and what keeps several together, belongs to an attempt of a live run that has not
+    ended, or is not yet claimed: a look for spot has its machine first. A launch template is needed
+    only until the machine is on record; what names no run (an SSH rule) as long as any run is live.
     """
     if leftover.run is None:
         return bool(live)
@@ -47,7 +47,7 @@ def belongs(leftover: Leftover, live: Mapping[str, Live], now: datetime) -> bool
     attempt = leftover.attempt or owner.attempt
     if attempt > owner.attempt:
         return True
-    if leftover.kind == "machine":
+    if leftover.kind in ("machine", PLACEMENT):
         return attempt == owner.attempt or attempt in owner.saving
     return attempt == owner.attempt and not owner.launched
 

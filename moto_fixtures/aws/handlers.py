@@ -18,11 +18,11 @@ LAUNCHES = {"RunInstances", "CreateFleet"}
 @cache
 def _table() -> dict[tuple[str, str], Handler]:
     from moto_fixtures.aws import ecr, pricing, quotas, sts
-    from moto_fixtures.aws.ec2 import ending, fleet, own_images, run, spot_prices, types
+    from moto_fixtures.aws.ec2 import ending, fleet, own_images, placement, run, spot_prices, types
     from moto_fixtures.aws.iam import roles
 
     table: dict[tuple[str, str], Handler] = {}
-    for module in (ending, fleet, own_images, run, spot_prices, types):
+    for module in (ending, fleet, own_images, placement, run, spot_prices, types):
         table |= {("ec2", action): handler for action, handler in module.HANDLERS.items()}
     table |= {("pricing", a): h for a, h in pricing.HANDLERS.items()}
     table |= {("servicequotas", a): h for a, h in quotas.HANDLERS.items()}

@@ -12,10 +12,11 @@ from typing import Any
 from dstack_cloud.clouds.aws import fleet, machines, network, run_instances
 from dstack_cloud.clouds.aws.fleet import Replayed
 from dstack_cloud.clouds.aws.groups import Group, Pool, pools
-from dstack_cloud.clouds.aws.images import Image, Recipe
+from dstack_cloud.clouds.aws.images import Image
 from dstack_cloud.clouds.aws.machines import Reach
 from dstack_cloud.clouds.aws.network import Network
 from dstack_cloud.clouds.aws.outcome import Outcome
+from dstack_cloud.clouds.aws.placement import Placement
 from dstack_cloud.clouds.aws.prepare import Prepared
 from dstack_cloud.clouds.aws.sessions import Sessions
 from dstack_cloud.clouds.aws.settings import Settings
@@ -58,16 +59,21 @@ class Launcher:
         failures: list[LaunchFailure] = []
         away: list[Future[None]] = []
         templates = Templates(ec2, region, request, self._after(away))
+        placement = Placement(ec2, region, request)
+        machine: Machine | None = None
         try:
             images = prepared.images()
             if not any(places for _, places in chosen):
                 raise _nowhere(request, found)
-            for part, (group, places) in enumerate(chosen):
+            asks = [(group, *one) for group, places in chosen for one in placement.parts(places)]
+            for part, (group, places, together) in enumerate(asks):
                 if not places:
                     failures += [_no_subnet(offer.zones[0].zone, offer) for offer in group.offers]
                     continue
                 try:
-                    outcome = self._ask(request, images, group, places, found, part, templates)
+                    within = placement.name() if together else None
+                    blueprint = self._blueprint(request, images[group.recipe], within)
+                    outcome = self._ask(blueprint, group, places, found, part, templates)
                 except Replayed as error:
                     return self._replayed(ec2, request, error)
                 failures += outcome.failures
@@ -82,28 +88,31 @@ class Launcher:
             return LaunchAnswer(None, tuple(failures))
         finally:
             templates.clear()
+            if machine is None:
+                placement.clear()
             for future in away:
                 future.result()
 
+    def _blueprint(self, request: LaunchRequest, image: Image, placement: str | None) -> Blueprint:
+        settings = self._settings
+        return Blueprint(request, image, settings.role, settings.public_ip, placement)
+
     def _ask(
         self,
-        request: LaunchRequest,
-        images: dict[Recipe, Image],
+        blueprint: Blueprint,
         group: Group,
         places: list[Pool],
         found: Network,
         part: int,
         templates: Templates,
     ) -> Outcome:
-        settings = self._settings
-        blueprint = Blueprint(request, images[group.recipe], settings.role, settings.public_ip)
         security_groups = found.groups[places[0].subnet.vpc]
         region = group.offers[0].region
         if not self._fleets_denied:
             try:
                 name = templates.name(blueprint, security_groups)
                 ec2 = self._sessions.ec2(region)
-                return fleet.launch(ec2, region, request, name, places, part)
+                return fleet.launch(ec2, region, blueprint.request, name, places, part)
             except FleetsDenied:
                 self._fleets_denied = True
         once = self._sessions.ec2(region, attempts=1)

@@ -13,6 +13,7 @@ from dstack_cloud.errors import InputError
 from dstack_cloud.resources import Offer
 
 SSH = 22
+_NODES = "dstack-cloud nodes"
 
 
 @dataclass(frozen=True)
@@ -158,24 +159,33 @@ def admit(ec2: Any, region: str, group: str, ranges: Sequence[str], owner: str) 
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wanted])
 
 
+def nodes_rule(group: str) -> dict[str, Any]:
+    """Every port, from the machines of the group itself."""
+    pairs = [{"GroupId": group, "Description": _NODES}]
+    return {"IpProtocol": "-1", "UserIdGroupPairs": pairs}
+
+
 def admit_each_other(ec2: Any, region: str, group: str) -> None:
     """Let the machines of the group, and nobody else, reach each other at every port: the nodes of
     a run meet there. A rule that is there already is as good."""
-    wanted = {
-        "IpProtocol": "-1",
-        "UserIdGroupPairs": [{"GroupId": group, "Description": "dstack-cloud nodes"}],
-    }
+    wanted = nodes_rule(group)
     with translated("letting nodes reach each other", region), _but("InvalidPermission.Duplicate"):
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[wanted])
 
 
 def expel(ec2: Any, region: str, group: str, cidr: str) -> None:
     """Take an SSH rule away; harmless when it is gone already."""
-    with (
-        translated(f"removing the SSH rule of {cidr}", region),
-        _but("InvalidPermission.NotFound"),
-    ):
-        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(cidr)])
+    _revoke(ec2, region, group, rule(cidr), f"removing the SSH rule of {cidr}")
+
+
+def expel_each_other(ec2: Any, region: str, group: str) -> None:
+    """Take the nodes' rule away; harmless when it is gone already."""
+    _revoke(ec2, region, group, nodes_rule(group), "removing the nodes' rule")
+
+
+def _revoke(ec2: Any, region: str, group: str, permission: dict[str, Any], doing: str) -> None:
+    with translated(doing, region), _but("InvalidPermission.NotFound"):
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[permission])
 
 
 @contextmanager
@@ -190,15 +200,8 @@ def _but(harmless: str) -> Iterator[None]:
             raise
 
 
-def ssh_rules(ec2: Any, region: str) -> list[tuple[str, str, str]]:
-    """(group, range, description) of every SSH rule that we made in the region."""
-    with translated("reading the security groups", region):
-        groups = ec2.describe_security_groups(
-            Filters=[
-                {"Name": "group-name", "Values": [GROUP]},
-                {"Name": "tag-key", "Values": [OWNER]},
-            ]
-        )["SecurityGroups"]
+def ssh_rules(groups: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """(group, range, description) of every SSH rule that we made in groups of ours."""
     return [
         (group["GroupId"], one["CidrIp"], one.get("Description", ""))
         for group in groups
@@ -207,3 +210,25 @@ def ssh_rules(ec2: Any, region: str) -> list[tuple[str, str, str]]:
         for one in permission.get("IpRanges", ())
         if one.get("Description", "").startswith(rule_description(""))
     ]
+
+
+def nodes_rules(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Those of our groups whose machines may reach each other."""
+    return [
+        group["GroupId"]
+        for group in groups
+        for permission in group.get("IpPermissions", ())
+        if any(one.get("Description") == _NODES for one in permission.get("UserIdGroupPairs", ()))
+    ]
+
+
+def own_groups(ec2: Any, region: str) -> list[dict[str, Any]]:
+    """The security groups in the region that are ours."""
+    with translated("reading the security groups", region):
+        answer = ec2.describe_security_groups(
+            Filters=[
+                {"Name": "group-name", "Values": [GROUP]},
+                {"Name": "tag-key", "Values": [OWNER]},
+            ]
+        )
+    return list(answer["SecurityGroups"])

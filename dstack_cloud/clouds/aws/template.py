@@ -19,12 +19,14 @@ _TAGGED = ("instance", "volume")
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Everything about a launch but the instance type, the subnet and the price."""
+    """Everything about a launch but the instance type, the subnet and the price. ``placement`` is
+    the name of a placement group."""
 
     request: LaunchRequest
     image: Image
     role: str
     public_ip: bool
+    placement: str | None = None
 
     def data(self, groups: tuple[str, ...]) -> dict[str, Any]:
         """The members that a launch template and RunInstances have in common.
@@ -64,6 +66,7 @@ class Blueprint:
                 {"ResourceType": kind, "Tags": as_aws(launch_tags(self.request))}
                 for kind in _TAGGED
             ],
+            **({"Placement": {"GroupName": self.placement}} if self.placement else {}),
         }
 
     def _user_data(self) -> bytes:

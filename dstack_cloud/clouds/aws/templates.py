@@ -25,7 +25,7 @@ class FleetsDenied(Exception):
 
 class Templates:
     """Makes a template when a fleet first needs it. What its fleets differ in (types, subnets,
-    bids) are overrides, so one serves every fleet of the same image and security groups.
+    bids) are overrides, so one serves every fleet of the same image, security groups and placement.
 
     ``later`` takes the deletions, which nobody has to wait for.
     """
@@ -35,12 +35,12 @@ class Templates:
         self._region = region
         self._request = request
         self._later = later
-        self._made: dict[tuple[Image, tuple[str, ...]], str] = {}
+        self._made: dict[tuple[Image, tuple[str, ...], str | None], str] = {}
         self._lock = threading.Lock()
 
     def name(self, blueprint: Blueprint, groups: tuple[str, ...]) -> str:
         """The name of the template. Raises FleetsDenied, and errors of ours."""
-        key = (blueprint.image, groups)
+        key = (blueprint.image, groups, blueprint.placement)
         with self._lock:
             if key not in self._made:
                 token = part_token(self._request.token, "template", len(self._made))

@@ -11,7 +11,7 @@ from typing import Any
 from moto_fixtures.aws import backends
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
-from moto_fixtures.aws.ec2 import offerings
+from moto_fixtures.aws.ec2 import offerings, placement
 from moto_fixtures.aws.ec2.images import is_ready
 from moto_fixtures.aws.ec2.spec import Spec
 from moto_fixtures.machine.base import Ec2Facts, Machines, MachineSpec
@@ -104,6 +104,7 @@ class Instances:
             block_device_mappings=spec.devices,
         )
         instance = reservation.instances[0]
+        instance.placement.group_name = placement.name_in(data)
         if spec.profile is not None:
             backend.associate_iam_instance_profile(
                 instance.id, iam_instance_profile_name=spec.profile.name

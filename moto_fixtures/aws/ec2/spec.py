@@ -10,7 +10,7 @@ from typing import Any
 from moto_fixtures.aws import backends
 from moto_fixtures.aws.answer import AwsError
 from moto_fixtures.aws.backends import ACCOUNT
-from moto_fixtures.aws.ec2 import offerings
+from moto_fixtures.aws.ec2 import offerings, placement
 from moto_fixtures.aws.ec2.images import PUBLIC_IMAGES
 
 USER_DATA_LIMIT = 16384
@@ -113,6 +113,7 @@ def resolve(region: str, data: dict[str, Any], tags: Tags, template: str | None 
             f"not match the architecture '{image.architecture}' of the specified AMI. Specify an "
             "instance type and an AMI that have matching architectures, and try again.",
         )
+    placement.check(region, data, info)
     market = (data.get("InstanceMarketOptions") or {}).get("MarketType")
     public = nic.get("AssociatePublicIpAddress")
     if public is None:

@@ -6,9 +6,11 @@ CreateTags) and docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-action
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from moto_fixtures.aws.backends import ACCOUNT
+from moto_fixtures.aws.ec2 import placement
 from moto_fixtures.aws.iam.policy import Needed
 
 if TYPE_CHECKING:
@@ -32,6 +34,19 @@ def resource_tags(tags: dict[str, str]) -> dict[str, list[str]]:
 def _own_tags(resource: object) -> dict[str, str]:
     get = getattr(resource, "get_tags", None)
     return {t["key"]: t["value"] for t in get()} if get is not None else {}
+
+
+def placement_need(
+    region: str, action: str, name: str, common: Mapping[str, list[str]] | None = None
+) -> Needed:
+    """A placement group, named in its ARN, with the tags that it carries."""
+    group = placement.of_region(region).get(name)
+    context = {"ec2:region": [region], **(common or {})}
+    return Needed(
+        action,
+        f"arn:aws:ec2:{region}:{ACCOUNT}:placement-group/{name}",
+        {**context, **resource_tags(group.tags if group else {})},
+    )
 
 
 def launch_needs(spec: Spec, create_action: str) -> list[Needed]:
@@ -90,6 +105,9 @@ def launch_needs(spec: Spec, create_action: str) -> list[Needed]:
             **tag_context(spec.tags.get("volume", {})),
         }
         needs.append(Needed("ec2:RunInstances", f"{mine}volume/*", volume))
+    group_name = placement.name_in(spec.data)
+    if group_name:
+        needs.append(placement_need(region, "ec2:RunInstances", group_name, common))
     if spec.data.get("KeyName"):
         needs.append(Needed("ec2:RunInstances", f"{mine}key-pair/{spec.data['KeyName']}", common))
     if spec.template:

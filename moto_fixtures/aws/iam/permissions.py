@@ -74,6 +74,10 @@ TABLE: dict[tuple[str, str], Row] = {
         EC2, targets.template, "ec2:CreateLaunchTemplateVersion"
     ),
     ("ec2", "DeleteLaunchTemplate"): _row(EC2, targets.template, "ec2:DeleteLaunchTemplate"),
+    ("ec2", "CreatePlacementGroup"): _row(
+        EC2, targets.created("placement-group"), "ec2:CreatePlacementGroup"
+    ),
+    ("ec2", "DeletePlacementGroup"): _row(EC2, targets.placement_group, "ec2:DeletePlacementGroup"),
     ("ec2", "CreateSecurityGroup"): _row(
         EC2, targets.created("security-group", "vpc", "VpcId"), "ec2:CreateSecurityGroup"
     ),

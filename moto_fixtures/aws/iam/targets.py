@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from moto_fixtures.aws import backends
 from moto_fixtures.aws.backends import ACCOUNT
-from moto_fixtures.aws.iam.launches import resource_tags, tag_context
+from moto_fixtures.aws.iam.launches import placement_need, resource_tags, tag_context
 from moto_fixtures.aws.iam.policy import Needed
 
 if TYPE_CHECKING:
@@ -129,6 +129,11 @@ def template(request: Request, action: str) -> list[Needed]:
     if resource_id is None:
         resource_id = backends.ec2(request.region).launch_template_name_to_ids.get(name, "*")
     return [_ec2_need(request, action, "launch-template", str(resource_id))]
+
+
+def placement_group(request: Request, action: str) -> list[Needed]:
+    """A placement group by name, with the tags that it carries."""
+    return [placement_need(request.region, action, str(request.params.get("GroupName") or "*"))]
 
 
 def iam(kind: str, parameter: str) -> Targets:

@@ -10,6 +10,7 @@ import pytest
 from support.emulated_aws import STORE, Aws
 
 from dstack_cloud import errors
+from dstack_cloud.clouds.aws import placement
 from dstack_cloud.clouds.aws.cloud import AwsCloud
 from dstack_cloud.clouds.base import FailureKind, MachineImage, Scope
 from dstack_cloud.resources import Gpu
@@ -269,3 +270,45 @@ def test_one_template_serves_every_fleet_of_a_launch(aws: Aws, cloud: AwsCloud, 
     calls = names(aws)
     assert (calls.count("CreateFleet"), calls.count("CreateLaunchTemplate")) == (3, 1)
     assert aws.client("ec2").describe_launch_templates()["LaunchTemplates"] == []
+
+
+def test_no_group_is_made_for_a_type_that_cannot_be_in_one(
+    aws: Aws, cloud: AwsCloud, new: Any
+) -> None:
+    machine = cloud.launch(new.request(new.offer("t3.xlarge", gpu=None), nodes=2)).machine
+    assert machine is not None
+    assert len(machine.ids) == 2
+    assert "CreatePlacementGroup" not in names(aws)
+
+
+def test_a_launch_that_came_to_nothing_leaves_no_group(aws: Aws, cloud: AwsCloud, new: Any) -> None:
+    aws.control("POST", "faults", capacity("*"))
+    assert cloud.launch(new.request(nodes=2)).machine is None
+    assert "CreatePlacementGroup" in names(aws)
+    assert "placement" not in {one.kind for one in cloud.leftovers("us-east-1")}
+
+
+def test_the_nodes_of_a_run_are_near_each_other_where_their_type_can_be(
+    aws: Aws, cloud: AwsCloud, new: Any
+) -> None:
+    short = capacity("t3.xlarge")
+    aws.control("POST", "faults", short)
+    asked = new.request(new.offer("t3.xlarge", gpu=None), new.offer(), nodes=2)
+    machine = cloud.launch(asked).machine
+    assert machine is not None
+    assert {one.machine for one in machine.nodes} == {"g4dn.xlarge"}
+    groups = {described(aws, one)["Placement"]["GroupName"] for one in machine.ids}
+    [group] = groups
+    assert group.startswith(f"dstack-cloud-{asked.run}-1-")
+    # As long as they are there it cannot go.
+    found = next(one for one in cloud.leftovers("us-east-1") if one.kind == "placement")
+    assert (found.id, found.run, found.attempt) == (group, asked.run, 1)
+    with pytest.raises(errors.TryAgainError, match="machines are still in"):
+        placement.delete(cloud.sessions.ec2("us-east-1"), "us-east-1", group)
+    cloud.terminate("us-east-1", machine.ids)
+    aws.control("GET", "machines?until=none&wait=10")
+    rest = cloud.leftovers("us-east-1")
+    assert {one.kind for one in rest} == {"placement", "nodes-rule", "ssh-rule"}
+    for one in [*rest, *rest]:
+        cloud.remove(one)
+    assert cloud.leftovers("us-east-1") == []

@@ -44,6 +44,12 @@ WORKFLOWS = """
         image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/team/model:1
         resources: {gpu: T4, interruptible: true}
         commands: [echo pulled]
+      - name: pair
+        provider: torchrun
+        file: unused.py
+        nodes: 2
+        resources: {gpu: T4, interruptible: true}
+        before_run: [exit 0]
       - name: big
         provider: docker
         image: ubuntu
@@ -161,6 +167,7 @@ def use(account: Account) -> None:
         account.settings(**settings)
         ok(daily.cli("run", "train", "-y"))
         account.settings(**dict.fromkeys(settings))
+    ok(daily.cli("run", "pair", "-y"))
     a_detached_run(daily)
     a_machine_that_would_only_stop(account, daily)
     uploads_that_break(account, daily)

@@ -16,6 +16,7 @@ from dstack_cloud.clouds.aws.fleet import fleet_request, read_answer
 from dstack_cloud.clouds.aws.groups import Pool, group, pools
 from dstack_cloud.clouds.aws.images import Image
 from dstack_cloud.clouds.aws.names import part_token, rule_description, template_name
+from dstack_cloud.clouds.aws.placement import split
 from dstack_cloud.clouds.aws.template import Blueprint
 from dstack_cloud.clouds.base import FailureKind, MachineImage
 from dstack_cloud.units import GIB
@@ -195,3 +196,11 @@ def test_all_nodes_of_an_answer_are_told_and_fewer_are_none(two: list[Pool]) -> 
     assert found.launched[0] == ("i-1", "i-2")
     with pytest.raises(errors.TryAgainError):
         read_answer(answer, two, "us-east-1", 3)
+
+
+def test_types_that_can_be_in_a_cluster_are_asked_for_apart(two: list[Pool]) -> None:
+    assert split(two, {"g4dn.xlarge", "g5.xlarge"}) == [(two, True)]
+    assert split(two, set()) == [(two, False)]
+    first, last = two[:2], two[2:]
+    assert split(two, {"g4dn.xlarge"}) == [(first, True), (last, False)]
+    assert split(two, {"g5.xlarge"}) == [(first, False), (last, True)]
