@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ done
 class Pair:
     """A run of two nodes, attached to, and the words that end its nodes."""
 
-    def __init__(self, emulator: Emulator, project: Project, words: Path) -> None:
+    def __init__(self, emulator: Emulator, project: Project, words: Path, limits: str = "") -> None:
         self.emulator, self.project, self._words = emulator, project, words
-        project.workflows(WORKFLOW)
+        project.workflows(WORKFLOW + limits)
         (project.folder / "pair.sh").write_text(PAIR.replace("WORDS", str(words)))
         self.output = words / "output"
         with self.output.open("wb") as file:
@@ -100,8 +101,15 @@ class Pair:
 
 
 @pytest.fixture
-def pair(stub: Emulator, stub_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    found = Pair(stub, stub_project, tmp_path_factory.mktemp("words"))
+def pair(
+    request: pytest.FixtureRequest,
+    stub: Emulator,
+    stub_project: Project,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pair]:
+    found = Pair(
+        stub, stub_project, tmp_path_factory.mktemp("words"), getattr(request, "param", "")
+    )
     yield found
     found.client.kill()
     for machine in stub.machines():
@@ -137,6 +145,14 @@ def test_node_0_lost_is_no_different(pair: Pair) -> None:
     pair.emulator.post(f"/_emulator/machines/{pair.machines[0]['id']}/kill")
     assert pair.end() == 0
     assert pair.project.state(pair.run) == "done"
+
+
+@EVERY_STUB
+@pytest.mark.parametrize("pair", ["        max_duration: 4s\n"], indirect=True)
+def test_the_time_that_is_over_ends_all(pair: Pair) -> None:
+    assert pair.end() == 124
+    assert {"node-0 | told to stop", "node-1 | told to stop"} <= set(pair.text.splitlines())
+    assert pair.project.state(pair.run) == "failed"
 
 
 @EVERY_STUB

@@ -72,6 +72,15 @@ def traffic(sent: int, received: int, region: str = "us-west-2") -> dict[str, An
     return {"traffic": {"sent": sent, "received": received, "region": region}}
 
 
+def test_every_node_is_paid_until_its_own_end() -> None:
+    nodes = [{"node": 0, "ended_at": at(1)}, {"node": 1, "ended_at": at(0.5)}]
+    # The third was lost: until when it lived is not known.
+    nodes.append({"node": 2, "ended_at": None})
+    others = (machine(id="i-2"), machine(id="i-3"))
+    end = {"ended_at": at(1), "nodes": nodes, **traffic(0, 0)}
+    assert attempt(end, fellows=others).cost.cost == D("0.5")
+
+
 def test_what_was_moved_between_regions_is_on_the_bill() -> None:
     far = traffic(10 * GIB, 5 * GIB, "sa-east-1")
     found = attempt({"ended_at": at(1), "log_bytes": GIB, **far}).cost
