@@ -50,6 +50,13 @@ def plan(project: Project) -> str:
     return done.stderr
 
 
+def template_image(emulator: Emulator) -> str:
+    """The image of the last launch template that was made."""
+    calls = emulator.get("/_emulator/calls")
+    made = [call for call in calls if call["action"] == "CreateLaunchTemplate"][-1]
+    return str(made["parameters"]["LaunchTemplateData"]["ImageId"])
+
+
 def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
     emulator: Emulator, project: Project
 ) -> None:
@@ -74,15 +81,21 @@ def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
     assert "from a stock image" not in said
     ran = project.cli("run", "hello", "-y")
     assert (ran.returncode, ran.stdout) == (0, "hello\n"), ran.stderr
-    [template] = [
-        call
-        for call in emulator.get("/_emulator/calls")
-        if call["action"] == "CreateLaunchTemplate"
-    ][-1:]
-    assert template["parameters"]["LaunchTemplateData"]["ImageId"] == image
+    assert template_image(emulator) == image
 
+    # The next run's plan is made, and its template is about to be, when the image goes.
+    order = {"action": "CreateLaunchTemplate", "when": "before"}
+    hold = emulator.post("/_emulator/holds", order)
+    planned = project.start("run", "hello", "-y")
+    wait_until("it launches", lambda: emulator.get("/_emulator/holds?wait=1")[0]["sequence"])
     deleted = project.json("images", "delete", image, "-y")
     assert deleted == {"image": image, "cloud": "aws", "region": "us-east-1"}
+    emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": False})
+    said, words = planned.communicate(timeout=120)
+    assert (planned.returncode, said) == (0, "hello\n"), words
+    assert f"starts from the image {image}" in words
+    assert template_image(emulator) != image
+    assert emulator.machines() == []
     assert project.json("images", "list")["images"] == []
     assert kept(image) == ""
     assert "from a stock image" in plan(project)
