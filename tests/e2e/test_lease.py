@@ -26,6 +26,8 @@ TIMERS = {"no_job": "10m", "heartbeat": "18s"}
 LEASE_S = 3
 # Between two writes nothing changes: killed after each is killed anywhere.
 _WRITES = "[PCT]*"
+# What is deleted and revoked, too; Describe is none of them.
+_CHANGES = "[PCTDR]?[!s]*"
 _WORKFLOW = """
 workflows:
   - name: {name}
@@ -139,9 +141,9 @@ class Interrupted:
         ]
         return _name(done[nth - 1])
 
-    def killed(self, name: str, nth: int, *words: str) -> bool:
-        """Kill a command once its ``nth`` write is carried out; False when it has not so many."""
-        self.order(_WRITES, nth, "after")
+    def killed(self, name: str, nth: int, *words: str, what: str = _WRITES) -> bool:
+        """Kill a command after its ``nth`` such call; False when it has not so many."""
+        self.order(what, nth, "after")
         client = self.begin(name, *words)
         found = self.reached(client)
         client.kill()
@@ -220,7 +222,7 @@ def test_killed_after_each_write_of_a_takeover_and_a_launch(run: Interrupted) ->
 
 
 @pytest.mark.parametrize("launched", [False, True])
-def test_a_stop_killed_after_each_write_is_finished_by_another(
+def test_a_stop_and_a_gc_killed_after_each_change_are_finished_by_another(
     run: Interrupted, launched: bool
 ) -> None:
     """Between two attempts; and where a client was killed whose machine has no job."""
@@ -231,20 +233,17 @@ def test_a_stop_killed_after_each_write_is_finished_by_another(
         run.release(hold, drop=True)
         wait_until("its machine", lambda: len(run.machines()) == 1, 20)
     nth = 1
-    while run.killed(f"stop{nth}", nth, "stop", run.run):
+    while run.killed(f"stop{nth}", nth, "stop", run.run, what=_CHANGES):
         assert run.row()[0] in ("recovering", "stopped")
         nth += 1
     assert nth > 3
     assert run.machines() == []
     assert run.row() == ("stopped", 2)
-    # Killed around what it clears away, `gc` is finished by another, too.
-    if launched:
-        hold = run.order("DeleteLaunchTemplate", 1, "before")
-        gc = run.begin("gc", "gc", "-y")
-        assert run.reached(gc), run.said("gc")
-        gc.kill()
-        warm.ended(gc)
-        run.release(hold, drop=True)
+    nth = 1
+    while run.killed(f"gc{nth}", nth, "gc", "-y", what=_CHANGES):
+        nth += 1
+    assert nth > 1
+    assert run.row() == ("stopped", 2)
     assert run.lane.run(run.environ, "gc", "-y") == 0
     assert run.lane.left() == []
 
