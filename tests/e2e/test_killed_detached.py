@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from support import warm
+from support.emulated import wait_until
 from support.kill_cases import (
     all_answered,
     carry_out_all,
@@ -155,7 +156,7 @@ class Worker:
                 assert self._index(run) == []
             assert lane.ends(run) == []
         else:
-            self._go_on(run)
+            self.go_on(run)
             assert self._index(run) == [f"index/done/{run}"]
             assert lane.keys(f"artifacts/{run}/") == [f"artifacts/{run}/output/copy.txt"]
         assert lane.machines_left(20) == []
@@ -180,7 +181,7 @@ class Worker:
             emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": drop})
         all_answered(self.lane, since)
 
-    def _go_on(self, run: str) -> None:
+    def go_on(self, run: str) -> None:
         """Two that follow it see the same end, and the same output."""
         rivals = [self.begin(other, "attach", run) for other in self.others]
         codes = [warm.ended(rival) for rival in rivals]
@@ -215,3 +216,33 @@ def test_killed_while_it_launches_and_hands_over(workers: list[Worker]) -> None:
     assert {"CreateFleet", "DeleteObjects", "PutObject"} <= {case.action for case in cases}
     problems = carry_out_all(workers, cases)
     assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n".join(problems)
+
+
+def test_killed_while_it_waits_for_capacity(workers: list[Worker]) -> None:
+    worker, run = workers[0], "waits-1"
+    lane = worker.lane
+    since = submit(lane, "waits")
+    none_left = {"action": "CreateFleet", "error": "InsufficientInstanceCapacity", "times": None}
+    lane.emulator.post("/_emulator/faults", none_left)
+    client = lane.begin(worker.launcher, "run", "waits", "-y", "--wait", "10m")
+    lease = f"runs/{run}/attempts/1/lease.json"
+
+    def waits() -> bool:
+        """Refused, and at it still."""
+        asked = [call for call in lane.calls(since) if call["action"] == "CreateFleet"]
+        later = lane.calls(asked[-1]["sequence"]) if asked else []
+        return any(call["parameters"].get("Key") == lease for call in later)
+
+    wait_until("it waits", waits)
+    client.kill()
+    warm.ended(client)
+    all_answered(lane, since)
+    lane.emulator.delete("/_emulator/faults")
+    assert worker.states("waits") == ["launching"]
+    assert run not in {one["run"] for one in worker.leftovers()}
+    worker.go_on(run)
+    assert worker.states("waits") == ["done"]
+    assert lane.machines_left(20) == []
+    assert len(lane.ends(run)) == 1
+    worker.leftovers()
+    assert lane.left() == []
