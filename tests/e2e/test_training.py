@@ -12,19 +12,19 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from support.emulated import Emulator, Project, wait_until
+from support.emulated import EVERY_CLOUD, Emulator, Project, wait_until
 
 WORKFLOWS = """
     workflows:
       - name: train
         provider: bash
         artifacts: [{path: output, mount: true}]
-        resources: {cpu: 2, memory: 4GB, interruptible: true}
+        resources: {gpu: T4, interruptible: true}
         grace: 2s
         commands: [exec python3 train.py]
       - name: calm
         provider: bash
-        resources: {cpu: 2, memory: 4GB}
+        resources: {gpu: T4}
         commands: [exec python3 train.py]
 """
 TRAIN = Path(__file__).parent / "training" / "train.py"
@@ -65,6 +65,7 @@ class Watched:
         return code
 
 
+@EVERY_CLOUD
 def test_interrupted_training(emulator: Emulator, project: Project) -> None:
     seed = int(os.environ.get("DSTACK_TEST_SEED", random.randrange(10**6)))
     print(f"seed {seed}: set DSTACK_TEST_SEED to repeat it")
@@ -84,12 +85,10 @@ def test_interrupted_training(emulator: Emulator, project: Project) -> None:
     for step, how, later in blows:
         run.wait_for(f"step {step} ", begun)
         time.sleep(later)  # Into the middle of writing the checkpoint.
-        machines = [
-            row for row in emulator.machines() if "train-" in row["tags"]["dstack-cloud:run"]
-        ]
-        order = {"notice_s": NOTICE_S} if how == "interrupt" else {}
+        machine = emulator.machines_of("train-")[-1]
+        order = emulator.account.interruption(NOTICE_S) if how == "interrupt" else {}
         begun = len(run.lines)
-        emulator.post(f"/_emulator/machines/{machines[-1]['id']}/{how}", order)
+        emulator.post(f"/_emulator/machines/{machine['id']}/{how}", order)
         run.wait_for("restored", begun)
     assert run.finish() == 0, run.errors
 
