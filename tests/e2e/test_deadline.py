@@ -1,4 +1,8 @@
-"""A run with a deadline: on what kind of machine it starts, when it moves, and what is refused."""
+"""A run with a deadline: on what kind of machine it starts, when it moves, and what is refused.
+
+Every cloud ends a machine and launches the next, so the moves are made on each. What is decided is
+decided by the same rules for all.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.emulated import CLI, Emulator, Project, wait_until
+from support.emulated import CLI, EVERY_STUB, Emulator, Project, wait_until
 from support.refusals import refused
-from support.shortages import fleets, latest, short, tidied
+from support.shortages import latest, launches, short, tidied
 
 FILE = ".dstack/workflows.yaml"
 # A start is reckoned as 10 s, decisions are 5 s apart: from 35 s on the rest may be lost.
@@ -91,6 +95,7 @@ def test_without_it_starts_on_demand(cloud: Emulator, project: Project) -> None:
     assert kinds(project, last_run(project)) == [(False, "exited")]
 
 
+@EVERY_STUB
 def test_it_moves_to_a_machine_on_demand_when_its_slack_is_gone(
     cloud: Emulator, project: Project
 ) -> None:
@@ -108,13 +113,14 @@ def test_it_moves_to_a_machine_on_demand_when_its_slack_is_gone(
     assert cloud.machines() == []
 
 
+@EVERY_STUB
 def test_an_interrupted_run_goes_on_by_the_same_policy(cloud: Emulator, project: Project) -> None:
     project.workflows(STUCK)
     client = project.start("run", "stuck", "-y", "--deadline", "10h", "--gpu", "V100")
     (machine,) = wait_until("a machine", cloud.machines)
     run = wait_until("a run", lambda: project.json("ps")["runs"])[-1]["run"]
     wait_until("it runs", lambda: project.state(run) == "running")
-    cloud.post(f"/_emulator/machines/{machine['id']}/interrupt", {"notice_s": 20})
+    cloud.post(f"/_emulator/machines/{machine['id']}/interrupt", cloud.account.interruption(20))
     out, err = client.communicate(timeout=120)
     assert client.returncode == 0, err
     assert out.endswith("attempt 2, made by 1\n")
@@ -126,7 +132,7 @@ def test_it_waits_for_spot_while_there_is_time(cloud: Emulator, project: Project
     fault, begun = short(cloud, spot="true"), latest(cloud)
     # What is short is remembered: other machines than those of the other tests.
     client = project.start("run", "work", "-y", "--deadline", "10h", "--gpu", "A10G")
-    wait_until("it asked again", lambda: len(fleets(cloud, begun)) > 1)
+    wait_until("it asked again", lambda: len(launches(cloud, begun)) > 1)
     cloud.delete(f"/_emulator/faults/{fault}")
     _, told = client.communicate(timeout=120)
     assert client.returncode == 0, told
@@ -163,11 +169,12 @@ BACK = """
 """
 
 
+@EVERY_STUB
 def test_it_goes_back_to_spot_when_there_is_time_to_lose(cloud: Emulator, project: Project) -> None:
     project.workflows(BACK)
     done = project.cli("run", "back", "-y", "--gpu", "V100")
     assert done.returncode == 0, done.stderr
-    assert "back to spot: i-" in done.stderr
+    assert "back to spot: " in done.stderr
     assert done.stdout.startswith("attempt 1, \n")
     assert done.stdout.endswith("attempt 2, made by 1\n")
     run = last_run(project)
@@ -191,7 +198,7 @@ def test_beside_a_machine_on_demand_it_looks_for_spot_and_waits_for_it_where_tha
     wait_until("it waits", lambda: attempt_of_new()[1] == 2, 90)
     run, _ = attempt_of_new()
     # Spot was asked for while the machine worked: only then it was let go.
-    spot = ["SpotOptions" in call["parameters"] for call in fleets(cloud, begun)]
+    spot = [asked.spot for asked in launches(cloud, begun)]
     assert spot.index(False) < len(spot) - 1 - spot[::-1].index(True)
     wait_until("nothing runs", lambda: cloud.machines() == [])
     cloud.delete(f"/_emulator/faults/{fault}")
