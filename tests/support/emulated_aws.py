@@ -190,12 +190,14 @@ class Account:
             if one["State"]["Name"] != "terminated"
         ]
         templates = self._ec2.describe_launch_templates()["LaunchTemplates"]
+        placements = self._ec2.describe_placement_groups()["PlacementGroups"]
         volumes = self._ec2.describe_volumes()["Volumes"]
         groups = self._ec2.describe_security_groups()["SecurityGroups"]
         uploads = self._s3.list_multipart_uploads(Bucket=STORE).get("Uploads", ())
         return [
             *machines,
             *(f"template {one['LaunchTemplateName']}" for one in templates),
+            *(f"placement group {one['GroupName']}" for one in placements),
             *(f"volume {one['VolumeId']}" for one in volumes),
             *(
                 f"rule of {one['GroupName']} {rule['IpRanges']}"

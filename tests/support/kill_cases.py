@@ -26,7 +26,7 @@ CALM = {"no_job": "2m", "heartbeat": "1m"}
 _MARGIN_S = 25.0
 _REACHED_WITHIN_S = 60
 
-_WORKFLOW = """\
+WORKFLOW = """\
 workflows:
   - name: {name}
     provider: docker
@@ -106,19 +106,7 @@ def carry_out(
 
     AssertionError says what was not as it must be.
     """
-    since = submit(lane, name)
-    emulator = lane.emulator
-    order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": USER}
-    hold = emulator.post("/_emulator/holds", order)
-    client = lane.begin(environ, "run", name, "-y")
-    held = emulator.get(f"/_emulator/holds?wait={_REACHED_WITHIN_S}")
-    client.kill()
-    warm.ended(client)
-    killed = time.monotonic()
-    assert [one["state"] for one in held] == ["waiting"], f"never reached: {lane.said()}"
-    emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": True})
-    all_answered(lane, since)
-
+    since, killed = kill(lane, environ, name, case)
     assert lane.machines_left(no_job_s + _MARGIN_S) == [], "a machine outlives its run"
     done = executed(lane.calls(since))
     started = any(call["principal"] != USER for call in done)
@@ -202,6 +190,26 @@ def carry_out_all(workers: Sequence[Worker[OneCase]], cases: Sequence[OneCase]) 
     return problems
 
 
+def kill(
+    lane: Lane, environ: dict[str, str], name: str, case: Case, workflow: str = WORKFLOW
+) -> tuple[int, float]:
+    """Begin a run and kill its client at the case's call: the last call before the run, and when
+    the client was killed (monotonic). What it had sent by then has been answered."""
+    since = submit(lane, name, workflow)
+    emulator = lane.emulator
+    order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": USER}
+    hold = emulator.post("/_emulator/holds", order)
+    client = lane.begin(environ, "run", name, "-y")
+    held = emulator.get(f"/_emulator/holds?wait={_REACHED_WITHIN_S}")
+    client.kill()
+    warm.ended(client)
+    killed = time.monotonic()
+    assert [one["state"] for one in held] == ["waiting"], f"never reached: {lane.said()}"
+    emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": True})
+    all_answered(lane, since)
+    return since, killed
+
+
 def copied_home(lane: Lane, environ: dict[str, str], name: str) -> dict[str, str]:
     """The environment with a copy of its home."""
     home = Path(environ["HOME"])
@@ -216,11 +224,11 @@ def copied_home(lane: Lane, environ: dict[str, str], name: str) -> dict[str, str
     }
 
 
-def submit(lane: Lane, name: str) -> int:
+def submit(lane: Lane, name: str, workflow: str = WORKFLOW) -> int:
     """Write the workflow file, with code that no other run has; the last call so far."""
     file = lane.folder / ".dstack" / "workflows.yaml"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(_WORKFLOW.format(name=name))
+    file.write_text(workflow.format(name=name))
     (lane.folder / "data.txt").write_text(name)
     return lane.mark()
 
