@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_CLOUD, Emulator, Project
 
 WORKFLOWS = """
     workflows:
@@ -26,6 +26,7 @@ WORKFLOWS = """
 """
 
 
+@EVERY_CLOUD
 def test_what_is_missing_runs_first(emulator: Emulator, project: Project) -> None:
     project.workflows(WORKFLOWS)
     (project.folder / "app").mkdir()
