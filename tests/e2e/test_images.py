@@ -7,9 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from support.emulated import ROOT, Emulator, Project, wait_until
-
-from dstack_cloud.clouds.gcp import policies
+from support.emulated import EVERY_CLOUD, ROOT, Emulator, Project, wait_until
+from support.shortages import latest
 
 DOCS = (ROOT / "docs" / "json.md").read_text()
 EXAMPLE = json.loads(DOCS.split("```json images list\n")[1].split("```")[0])["images"][0]
@@ -50,29 +49,32 @@ def plan(project: Project) -> str:
     return done.stderr
 
 
-def template_image(emulator: Emulator) -> str:
-    """The image of the last launch template that was made."""
-    calls = emulator.get("/_emulator/calls")
-    made = [call for call in calls if call["action"] == "CreateLaunchTemplate"][-1]
-    return str(made["parameters"]["LaunchTemplateData"]["ImageId"])
+def booted(emulator: Emulator, since: int) -> str:
+    """The image of what was launched last."""
+    return emulator.account.booted(emulator.get(f"/_emulator/calls?since={since}"))[-1]
 
 
+# Of a stock image, which takes its time, and of one that has all it needs.
+@pytest.mark.parametrize(("emulator", "gpu"), [("aws", "0"), ("gcp", "T4")], indirect=["emulator"])
 def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
-    emulator: Emulator, project: Project
+    emulator: Emulator, project: Project, gpu: str
 ) -> None:
-    project.workflows(HELLO)
-    assert "from a stock image" in plan(project)
+    project.workflows(HELLO.replace("gpu: 0", f"gpu: {gpu}"))
+    stock = gpu == "0"
+    assert ("from a stock image" in plan(project)) == stock
 
-    done = project.cli("images", "build")
+    since = latest(emulator)
+    done = project.cli("images", "build", *(() if stock else ("--gpu", gpu)))
     assert done.returncode == 0, done.stderr
     image = done.stdout.strip()
     assert emulator.machines() == []
     [found] = project.json("images", "list")["images"]
     assert found.keys() == EXAMPLE.keys(), "docs/json.md"
     assert (found["image"], found["state"], found["taken"]) == (image, "ready", True)
+    assert found["region"] == emulator.words.image_region
     assert found["contents"]["docker"]
     assert found["contents"]["rclone"]
-    assert found["contents"]["nvidia"] is None
+    assert (found["contents"]["nvidia"] is None) == stock
     look = ["docker", "run", "--rm", kept(image), "sh", "-c", LOOK]
     assert subprocess.run(look, capture_output=True, text=True, check=False).stdout == ""
 
@@ -81,57 +83,37 @@ def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
     assert "from a stock image" not in said
     ran = project.cli("run", "hello", "-y")
     assert (ran.returncode, ran.stdout) == (0, "hello\n"), ran.stderr
-    assert template_image(emulator) == image
+    assert booted(emulator, since) == image
 
-    # The next run's plan is made, and its template is about to be, when the image goes.
-    order = {"action": "CreateLaunchTemplate", "when": "before"}
+    # The next run's plan is made, and its image is about to be named, when the image goes.
+    order = {"action": emulator.words.boot, "when": "before"}
     hold = emulator.post("/_emulator/holds", order)
     planned = project.start("run", "hello", "-y")
     wait_until("it launches", lambda: emulator.get("/_emulator/holds?wait=1")[0]["sequence"])
     deleted = project.json("images", "delete", image, "-y")
-    assert deleted == {"image": image, "cloud": "aws", "region": "us-east-1"}
+    cloud, region = emulator.words.cloud, emulator.words.image_region
+    assert deleted == {"image": image, "cloud": cloud, "region": region}
     emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": False})
     said, words = planned.communicate(timeout=120)
     assert (planned.returncode, said) == (0, "hello\n"), words
     assert f"starts from the image {image}" in words
-    assert template_image(emulator) != image
+    assert booted(emulator, since) != image
     assert emulator.machines() == []
     assert project.json("images", "list")["images"] == []
     assert kept(image) == ""
-    assert "from a stock image" in plan(project)
-
-
-@pytest.mark.parametrize("emulator", ["gcp"], indirect=True)
-def test_google_cloud_bakes_and_boots_one_too(emulator: Emulator, project: Project) -> None:
-    project.workflows(HELLO.replace("gpu: 0", "gpu: T4"))
-    since = len(emulator.get("/_emulator/calls"))
-    done = project.cli("images", "build", "--gpu", "T4")
-    assert done.returncode == 0, done.stderr
-    image = done.stdout.strip()
-    assert emulator.machines() == []
-    [found] = project.json("images", "list")["images"]
-    assert found.keys() == EXAMPLE.keys(), "docs/json.md"
-    assert (found["region"], found["taken"]) == (None, True)
-    assert found["contents"]["nvidia"]
-    look = ["docker", "run", "--rm", kept(image), "sh", "-c", LOOK]
-    assert subprocess.run(look, capture_output=True, text=True, check=False).stdout == ""
-    assert f"starts from the image {image}" in plan(project)
-    ran = project.cli("run", "hello", "-y")
-    assert (ran.returncode, ran.stdout) == (0, "hello\n"), ran.stderr
-    done = project.cli("images", "delete", image, "-y")
-    assert done.returncode == 0, done.stderr
-    assert project.json("images", "list")["images"] == []
+    assert ("from a stock image" in plan(project)) == stock
     used = {
         permission
-        for call in emulator.get("/_emulator/calls")[since:]
+        for call in emulator.get(f"/_emulator/calls?since={since}")
         for permission in call.get("permissions") or ()
     }
-    mine = {*policies.permissions("images"), "compute.images.useReadOnly"}
+    mine = {*emulator.account.allowed("images"), emulator.words.boot_right}
     assert mine <= used, "allowed, never used"
 
 
+@EVERY_CLOUD
 def test_ctrl_c_leaves_no_builder_and_no_image(emulator: Emulator, project: Project) -> None:
-    hold = emulator.post("/_emulator/holds", {"action": "CreateImage", "when": "after"})
+    hold = emulator.post("/_emulator/holds", {"action": emulator.words.bake, "when": "after"})
     client = project.start("images", "build", "--gpu", "T4")
     wait_until(
         "an image is begun",
@@ -145,11 +127,12 @@ def test_ctrl_c_leaves_no_builder_and_no_image(emulator: Emulator, project: Proj
     assert project.json("images", "list")["images"] == []
 
 
+@EVERY_CLOUD
 def test_a_builder_ends_itself_when_its_client_was_killed(
     emulator: Emulator, project: Project
 ) -> None:
     quick = project.configured(project.folder / "config.yaml", timers={"heartbeat": "3s"})
-    hold = emulator.post("/_emulator/holds", {"action": "CreateImage", "when": "before"})
+    hold = emulator.post("/_emulator/holds", {"action": emulator.words.bake, "when": "before"})
     client = quick.start("images", "build", "--gpu", "T4")
     wait_until(
         "an image is begun",

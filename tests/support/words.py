@@ -76,6 +76,10 @@ class Words:
     """What a launch has asked for while the user reads the plan."""
     bake: str
     """The call that makes an image of a machine."""
+    boot: str
+    """The call that says which image is booted."""
+    boot_right: str
+    """The permission that it needs."""
     image_region: str | None
     """Where such an image then is; None: everywhere."""
     private_image: str
