@@ -23,7 +23,6 @@ def let_it_end(project: Project, workflow: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@EVERY_CLOUD
 def test_ten_cuts_lose_and_repeat_no_line(emulator: Emulator, project: Project) -> None:
     # In bursts, so that the connection is busy when it is cut; it does not end before the last cut.
     project.workflows(f"""
