@@ -65,8 +65,7 @@ class Launcher:
             images = prepared.images()
             if not any(places for _, places in chosen):
                 raise _nowhere(request, found)
-            asks = [(group, *one) for group, places in chosen for one in placement.parts(places)]
-            for part, (group, places, together) in enumerate(asks):
+            for part, (group, places, together) in enumerate(placement.parts(chosen)):
                 if not places:
                     failures += [_no_subnet(offer.zones[0].zone, offer) for offer in group.offers]
                     continue

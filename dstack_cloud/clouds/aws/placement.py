@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dstack_cloud.clouds.aws.errors import code_of, translated
-from dstack_cloud.clouds.aws.groups import Pool
+from dstack_cloud.clouds.aws.groups import Group, Pool
 from dstack_cloud.clouds.aws.names import (
     RUN,
     as_aws,
@@ -44,13 +44,16 @@ class Placement:
         self._request = request
         self._made: str | None = None
 
-    def parts(self, pools: list[Pool]) -> list[tuple[list[Pool], bool]]:
-        """The pools in the parts that are asked for one by one, each with whether its types can be
-        placed in a group: all together, where only one machine is wanted."""
-        if self._request.nodes == 1 or not pools:
-            return [(pools, False)]
-        types = {pool.offer.machine for pool in pools}
-        return split(pools, clustering(self._ec2, self._region, types))
+    def parts(
+        self, chosen: Sequence[tuple[Group, list[Pool]]]
+    ) -> list[tuple[Group, list[Pool], bool]]:
+        """The groups' pools in the parts that are asked for one by one, each with whether its types
+        can be placed together: a group is one part, where only one machine is wanted."""
+        if self._request.nodes == 1:
+            return [(group, pools, False) for group, pools in chosen]
+        types = {pool.offer.machine for _, pools in chosen for pool in pools}
+        able = clustering(self._ec2, self._region, types)
+        return [(group, *part) for group, pools in chosen for part in split(pools, able)]
 
     def name(self) -> str:
         """The name of the group, which is there."""
@@ -71,6 +74,8 @@ class Placement:
 
 def split(pools: Sequence[Pool], able: set[str]) -> list[tuple[list[Pool], bool]]:
     """Those whose type can be in a cluster, and those whose can't, the best pool's first: pure."""
+    if not pools:
+        return [([], False)]
     parts = [
         ([one for one in pools if (one.offer.machine in able) is near], near)
         for near in (True, False)
