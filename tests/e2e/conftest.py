@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,17 +29,7 @@ pytest.register_assert_rewrite(
 @pytest.fixture(scope="session")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Emulator]]:
     """The emulated cloud of a name, begun when a test first wants it."""
-    found: dict[str, Emulator] = {}
-    with ExitStack() as stack:
-
-        def cloud(name: str) -> Emulator:
-            if name not in found:
-                home = str(tmp_path_factory.mktemp("home"))
-                options = [] if name == "aws" else ["--cloud", name]
-                up = _emulator(f"e2e-{name}-{os.getpid()}", home, *options)
-                found[name] = stack.enter_context(up)
-            return found[name]
-
+    with _begun(tmp_path_factory) as cloud:
         yield cloud
 
 
@@ -50,17 +41,8 @@ def emulator(request: pytest.FixtureRequest, clouds: Callable[[str], Emulator]) 
 
 @pytest.fixture(scope="module")
 def stubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Emulator]]:
-    """The emulated cloud of a name whose machines are stubs, begun when a test first wants it."""
-    found: dict[str, Emulator] = {}
-    with ExitStack() as stack:
-
-        def cloud(name: str) -> Emulator:
-            if name not in found:
-                home = str(tmp_path_factory.mktemp("home"))
-                up = _emulator(f"e2e-{name}-stub-{os.getpid()}", home, "--stub", "--cloud", name)
-                found[name] = stack.enter_context(up)
-            return found[name]
-
+    """The same, whose machines are stubs."""
+    with _begun(tmp_path_factory, "-stub", "--stub") as cloud:
         yield cloud
 
 
@@ -74,6 +56,22 @@ def stub(request: pytest.FixtureRequest, stubs: Callable[[str], Emulator]) -> Em
 def gcp_stub(stubs: Callable[[str], Emulator]) -> Emulator:
     """Google Cloud of that kind."""
     return stubs("gcp")
+
+
+@contextmanager
+def _begun(
+    tmp_path_factory: pytest.TempPathFactory, kind: str = "", *options: str
+) -> Iterator[Callable[[str], Emulator]]:
+    """The emulated cloud of a name and a kind, once for all who want it."""
+    with ExitStack() as stack:
+
+        @cache
+        def cloud(name: str) -> Emulator:
+            home = str(tmp_path_factory.mktemp("home"))
+            words = ("--cloud", name, *options)
+            return stack.enter_context(_emulator(f"e2e-{name}{kind}-{os.getpid()}", home, *words))
+
+        yield cloud
 
 
 @contextmanager

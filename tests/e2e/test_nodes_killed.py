@@ -83,20 +83,17 @@ class Worker:
     environ: dict[str, str]
 
     def carry_out(self, number: int, case: Case) -> None:
-        carry_out(self.lane, self.environ, f"case{number}", case)
+        lane, environ, name = self.lane, self.environ, f"case{number}"
+        kill(lane, environ, name, case, WORKFLOW)
+        assert lane.machines_left(_OVER_S) == [], "a machine outlives its run"
+        assert len(lane.ends(f"{name}-1")) in (0, 2), "neither all nor none"
 
+        def cleared() -> bool:
+            # Its client might still be at it, for all that others know, while a launch may last.
+            lane.ask(environ, "gc", "-y")
+            return lane.left() == []
 
-def carry_out(lane: Lane, environ: dict[str, str], name: str, case: Case) -> None:
-    kill(lane, environ, name, case, WORKFLOW)
-    assert lane.machines_left(_OVER_S) == [], "a machine outlives its run"
-    assert len(lane.ends(f"{name}-1")) in (0, 2), "neither all nor none"
-
-    def cleared() -> bool:
-        # Its client might still be at it, for all that others know, while a launch may last.
-        lane.ask(environ, "gc", "-y")
-        return lane.left() == []
-
-    wait_until(f"nothing is left: {lane.left()}", cleared, 40)
-    rows = lane.ask(environ, "ps", "--all")["runs"]
-    states = {row["state"] for row in rows if row["workflow"] == name}
-    assert states <= {"done", "failed", "lost"}, states
+        wait_until(f"nothing is left: {lane.left()}", cleared, 40)
+        rows = lane.ask(environ, "ps", "--all")["runs"]
+        states = {row["state"] for row in rows if row["workflow"] == name}
+        assert states <= {"done", "failed", "lost"}, states

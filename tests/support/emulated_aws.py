@@ -226,9 +226,7 @@ class Account:
         return permissions.allowed(policy)
 
     def nobody(self, file: Path) -> dict[str, str]:
-        key = Aws(self.environ["MOTO_FIXTURES_URL"].rstrip("/")).control(
-            "POST", "users", {"name": "nobody"}
-        )
+        key = self._aws.control("POST", "users", {"name": "nobody"})
         return _keys(key["access_key_id"], key["secret_access_key"])
 
     def owner(self, file: Path) -> dict[str, str]:
@@ -238,21 +236,16 @@ class Account:
         return {"notice_s": notice_s}
 
     @cached_property
+    def _aws(self) -> Aws:
+        return Aws(self.environ["MOTO_FIXTURES_URL"].rstrip("/"))
+
+    @cached_property
     def _ec2(self) -> Any:
-        return self._client("ec2")
+        return self._aws.client("ec2", attempts=5)
 
     @cached_property
     def _s3(self) -> Any:
-        return self._client("s3")
-
-    def _client(self, service: str) -> Any:
-        return _session().client(
-            service,
-            endpoint_url=self.environ["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id="admin",
-            aws_secret_access_key="admin",
-        )
+        return self._aws.client("s3", attempts=5)
 
 
 def _keys(access: str, secret: str) -> dict[str, str]:

@@ -237,7 +237,7 @@ class Account:
             *(f"machine {one['name']} {one['status']}" for one in machines),
             *(f"disk {one['name']}" for one in disks),
             *(
-                f"rule {one['name']} {one['sourceRanges']}"
+                f"rule {one['name']} {one.get('sourceRanges')}"
                 for one in rules
                 if one["name"].startswith("dstack-cloud") and "allowed" in one
             ),

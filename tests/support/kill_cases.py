@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -150,14 +151,8 @@ class Worker(Protocol[OneCase]):
 
 def side_by_side(make: Callable[[Lane], Made], found: Sequence[Lane]) -> list[Made]:
     """A worker for each account, made at the same time."""
-    made: list[Made] = []
-    threads = [threading.Thread(target=lambda lane=lane: made.append(make(lane))) for lane in found]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == len(found), "an undisturbed run failed"
-    return made
+    with ThreadPoolExecutor(len(found)) as pool:
+        return list(pool.map(make, found))
 
 
 def carry_out_all(workers: Sequence[Worker[OneCase]], cases: Sequence[OneCase]) -> list[str]:
