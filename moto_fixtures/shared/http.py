@@ -19,8 +19,9 @@ from werkzeug.serving import DechunkedInput
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-DRAIN_LIMIT = 1 << 20
-"""Unread request bytes that are read away to keep a connection; beyond, it is closed."""
+DRAIN_LIMIT = 64 << 20
+"""Unread request bytes that are read away to keep a connection; beyond, it is closed. Who still
+sends when it closes may lose the answer to a refused upload, so a part of one is below this."""
 
 
 class DropConnection(Exception):
