@@ -61,7 +61,7 @@ UBUNTU = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/eb
 Calls = list[dict[str, Any]]
 
 # All of it is one account's life, made once for all tests.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1800)
 
 
 class Account:
@@ -169,6 +169,7 @@ def use(account: Account) -> None:
         account.settings(**dict.fromkeys(settings))
     ok(daily.cli("run", "pair", "-y"))
     a_detached_run(daily)
+    a_launch_that_takes_long(account, daily)
     a_machine_that_would_only_stop(account, daily)
     uploads_that_break(account, daily)
     what_killed_clients_leave(account, daily)
@@ -181,13 +182,30 @@ def a_detached_run(daily: Project) -> None:
     ok(daily.cli("logs", run))
     attached = daily.start("attach", run)
     ok(daily.cli("stop", run))
-    attached.communicate(timeout=60)
+    attached.communicate(timeout=300)
     ok(daily.cli("artifacts", "list", "train-1"))
     ok(daily.cli("artifacts", "download", "train-1", "-o", "results"))
     ok(daily.cli("logs", "train-1"))
     ok(daily.cli("cost", "train-1", "--spot-history"))
     again = ok(daily.cli("run", "endless", "-y", "-d")).strip()
     ok(daily.cli("stop", again, "--abort"))
+
+
+def a_launch_that_takes_long(account: Account, daily: Project) -> None:
+    """Its client renews the lease."""
+    client = daily.start("run", "train", "-y")
+
+    def renewed() -> bool:
+        return any(
+            call["action"] == "PutObject" and "s3:GetObject" in call["permissions"]
+            for call in of(account, "user/dstack-daily")
+        )
+
+    account.hold(
+        "CreateFleet", "before", lambda: wait_until("the lease is renewed", renewed), drop=False
+    )
+    _, words = client.communicate(timeout=300)
+    assert client.returncode == 0, words
 
 
 def a_machine_that_would_only_stop(account: Account, daily: Project) -> None:
@@ -199,7 +217,7 @@ def a_machine_that_would_only_stop(account: Account, daily: Project) -> None:
         )
 
     account.hold("DescribeInstanceAttribute", "before", change, drop=False)
-    _, words = client.communicate(timeout=60)
+    _, words = client.communicate(timeout=300)
     assert client.returncode == 0, words
     said = [
         call["parameters"]["InstanceInitiatedShutdownBehavior"]["Value"]
@@ -304,7 +322,7 @@ def test_ctrl_c_while_a_machine_is_launched_ends_it(account: Account) -> None:
         client.send_signal(signal.SIGINT)
 
     account.hold("DeleteLaunchTemplate", "before", interrupt, drop=False)
-    _, words = client.communicate(timeout=60)
+    _, words = client.communicate(timeout=300)
     assert client.returncode == 130, words
     wait_until("no machine", lambda: not account.alive())
     assert "stopped" in {row["state"] for row in daily.json("ps")["runs"]}
