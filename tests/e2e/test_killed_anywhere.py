@@ -1,8 +1,9 @@
 """The client is killed around every single call that ``run`` makes: no machine outlives its run.
 
-The cases are those of an undisturbed run's call log: before and after each call of the client's
-user, EC2, S3, SSM, Pricing and quotas alike. Each case kills the client with SIGKILL while that
-call is held, then drops it (before) or has it executed and not answered (after). Afterwards
+The cases are those of an undisturbed run's call log: before each call of the client's user, and
+after each that changes something: EC2, S3, SSM, Pricing and quotas alike. Each case kills the
+client with SIGKILL while that call is held, then drops it (before) or has it executed and not
+answered (after). Afterwards
 - no machine is left once the dead-man timer's time (5 s here) has passed,
 - ``ps`` tells the truth: no run where the name was not in the index yet, ``done`` with its
   artifacts where the job had reached its machine, else ``lost``,
@@ -25,6 +26,7 @@ from support.emulated import Emulator, Project
 from support.kill_cases import (
     CALM,
     HASTY,
+    READS,
     Case,
     carry_out,
     carry_out_all,
@@ -72,7 +74,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Worker]]:
         yield side_by_side(Worker, found)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_around_every_call(workers: list[Worker]) -> None:
     first = workers[0]
     warm = undisturbed(first.lane, first.environ, "second")
@@ -83,7 +85,8 @@ def test_killed_around_every_call(workers: list[Worker]) -> None:
     assert all(warm[action] >= count for action, count in NEEDED.items()), warm
 
     cases = cases_of(cold, warm)
-    assert len(cases) == 2 * cold.total()
+    reads = sum(count for action, count in cold.items() if action.startswith(READS))
+    assert len(cases) == 2 * cold.total() - reads
     problems = carry_out_all(workers, cases)
     assert not problems, f"{len(problems)} of {len(cases)} cases:\n" + "\n".join(problems)
 
@@ -109,10 +112,22 @@ def test_a_real_machine_is_asked_for_with_the_same_calls(
     """)
     (project.folder / "data.txt").write_text("first")
     since = emulator.get("/_emulator/calls")[-1]["sequence"]
+    # A machine that does not answer yet may be asked for, and let in, once more: it depends on the
+    # time that its boot takes.
+    again = {
+        "DescribeInstances",
+        "DescribeSubnets",
+        "DescribeSecurityGroups",
+        "AuthorizeSecurityGroupIngress",
+    }
     fresh = Project(
         project.folder, {**project.environ, "HOME": str(project.folder.parent / "home-of-first")}
     )
     done = fresh.cli("run", "first", "-y")
     assert done.returncode == 0, done.stderr
     real: Counter[str] = counted(emulator.get(f"/_emulator/calls?since={since}"))
-    assert real == workers[0].cold
+    stub = workers[0].cold
+    assert set(real) == set(stub)
+    assert {action: n for action, n in real.items() if action not in again} == {
+        action: n for action, n in stub.items() if action not in again
+    }

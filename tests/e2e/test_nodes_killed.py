@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 from support.emulated import wait_until
-from support.kill_cases import Case, carry_out_all, kill, submit
+from support.kill_cases import Case, carry_out_all, kill, moments, submit
 from support.lane import USER, Call, Lane, lanes
 
 TIMERS = {"no_job": "5s", "heartbeat": "10s"}
@@ -41,7 +41,7 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
 
 
 def cases_of(calls: list[Call]) -> list[Case]:
-    """A case before and a case after every call of the launch."""
+    """The cases of every call of the launch."""
     counted: Counter[str] = Counter()
     found: list[Case] = []
     begun = False
@@ -55,11 +55,11 @@ def cases_of(calls: list[Call]) -> list[Case]:
         begun = begun or action == "CreatePlacementGroup"
         lease = str(call["parameters"].get("Key", "")).endswith("/lease.json")
         if begun and not lease and (action not in _POLLED or counted[action] == 1):
-            found += [Case(action, counted[action], when) for when in ("before", "after")]
+            found += [Case(action, counted[action], when) for when in moments(action)]
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_around_every_call_of_a_launch(lane: Lane) -> None:
     environ = lane.home("used", no_job="2m", heartbeat="1m")
     submit(lane, "first", WORKFLOW)
@@ -93,7 +93,7 @@ class Worker:
             lane.ask(environ, "gc", "-y")
             return lane.left() == []
 
-        wait_until(f"nothing is left: {lane.left()}", cleared, 40)
+        wait_until(f"nothing is left: {lane.left()}", cleared)
         rows = lane.ask(environ, "ps", "--all")["runs"]
         states = {row["state"] for row in rows if row["workflow"] == name}
         assert states <= {"done", "failed", "lost"}, states

@@ -20,12 +20,14 @@ from support.lane import USER, Call, Lane
 Made = TypeVar("Made")
 OneCase = TypeVar("OneCase", contravariant=True)
 
+# What these actions' names begin with changes nothing.
+READS = ("Describe", "Get", "Head", "List")
 NO_JOB_S = 5
 HASTY = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
 CALM = {"no_job": "2m", "heartbeat": "1m"}
 # A boot, the timer's own step, the machine's way down.
-_MARGIN_S = 25.0
-_REACHED_WITHIN_S = 60
+_MARGIN_S = 60.0
+_REACHED_WITHIN_S = 240
 
 WORKFLOW = """\
 workflows:
@@ -74,15 +76,21 @@ def counted(calls: Iterable[Call]) -> Counter[str]:
     return found
 
 
+def moments(action: str) -> tuple[str, ...]:
+    """When to kill: before the call and, where it changes something, after it. A read whose answer
+    never came has left the account as one that was never asked."""
+    return ("before",) if action.startswith(READS) else ("before", "after")
+
+
 def cases_of(cold: Counter[str], warm: Counter[str]) -> list[Case]:
-    """A case before and a case after every call: those of the catalog in a home that has none,
-    alternating with the others, which spend their time waiting."""
+    """The cases of every call: those of the catalog in a home that has none, alternating with the
+    others, which spend their time waiting."""
     lists = [
         [
             Case(action, nth, when, cold=whole)
             for action, count in sorted(counts.items())
             for nth in range(1, count + 1)
-            for when in ("before", "after")
+            for when in moments(action)
         ]
         for whole, counts in ((True, cold - warm), (False, warm))
     ]
@@ -231,7 +239,7 @@ def submit(lane: Lane, name: str, workflow: str = WORKFLOW) -> int:
 def all_answered(lane: Lane, since: int) -> None:
     """Wait for what the client had sent before it was killed: it is carried out all the same."""
     seen: list[Any] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         now = [
             (call["sequence"], call["outcome"])
