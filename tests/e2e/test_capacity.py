@@ -108,7 +108,7 @@ def test_stop_ends_the_waiting(cloud: Emulator, project: Project) -> None:
     )
     stopped = project.cli("stop", run)
     assert stopped.returncode == 0, stopped.stderr
-    _, told = client.communicate(timeout=60)
+    _, told = client.communicate(timeout=300)
     assert client.returncode == 130
     assert "stopped" in told
     assert project.state(run) == "stopped"

@@ -84,7 +84,7 @@ def _seed(stub: Emulator, folder: Path) -> Project:
         env=stub.environ,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.split() == ["train-1", "serve-1", "odd-1"], done.stderr
     return Project(folder, stub.environ)

@@ -62,7 +62,7 @@ def test_the_end_is_told_all_the_same(emulator: Emulator, project: Project, expi
     container = begun(emulator, project)
     expire(emulator)
     go(container)
-    out, err = client.communicate(timeout=120)
+    out, err = client.communicate(timeout=300)
     assert (client.returncode, out) == (5, "begun\n"), err
     assert "is gone could not be seen" in err
     assert "it ends itself" in err
@@ -80,7 +80,7 @@ def test_a_client_that_can_no_longer_follow(
     # The sessions are the children of the one that listens.
     cut = "kill $(ps -o pid= --ppid $(systemctl show -p MainPID --value ssh))"
     subprocess.run(["docker", "exec", container, "sh", "-c", cut], check=True)
-    out, err = client.communicate(timeout=120)
+    out, err = client.communicate(timeout=300)
     assert (client.returncode, out) == (77, "begun\n"), err
     assert "goes on, but cannot be followed from here" in err
     assert "dstack-cloud attach" in err

@@ -139,7 +139,7 @@ def prepared(
         client = project.start("run", "job", "-y", "--json")
         try:
             prepare(*command)
-            out, err = client.communicate(timeout=200)
+            out, err = client.communicate(timeout=300)
         finally:
             client.kill()
     assert "Traceback" not in err + out

@@ -94,7 +94,7 @@ def test_a_baked_image_is_clean_and_the_next_runs_boot_it(
     cloud, region = emulator.words.cloud, emulator.words.image_region
     assert deleted == {"image": image, "cloud": cloud, "region": region}
     emulator.post(f"/_emulator/holds/{hold['id']}/release", {"drop": False})
-    said, words = planned.communicate(timeout=120)
+    said, words = planned.communicate(timeout=300)
     assert (planned.returncode, said) == (0, "hello\n"), words
     assert f"starts from the image {image}" in words
     assert booted(emulator, since) != image
@@ -121,7 +121,7 @@ def test_ctrl_c_leaves_no_builder_and_no_image(emulator: Emulator, project: Proj
     )
     client.send_signal(signal.SIGINT)
     emulator.post(f"/_emulator/holds/{hold['id']}/release", {})
-    _, said = client.communicate(timeout=60)
+    _, said = client.communicate(timeout=300)
     assert client.returncode == 130, said
     assert emulator.machines() == []
     assert project.json("images", "list")["images"] == []

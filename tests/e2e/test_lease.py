@@ -59,10 +59,10 @@ class Interrupted:
         file.parent.mkdir(exist_ok=True)
         file.write_text(_WORKFLOW.format(name=name, retry=retry, go=place / "go"))
         assert lane.run(self.environ, "run", name, "-y", "-d") == 0, lane.said()
-        wait_until("it runs", lambda: self.row() == ("running", 1), 60)
+        wait_until("it runs", lambda: self.row() == ("running", 1))
         (first,) = self.machines()
         lane.emulator.post(f"/_emulator/machines/{first}/interrupt", {"notice_s": 20})
-        wait_until("it is between two attempts", lambda: self.row() == ("recovering", 1), 60)
+        wait_until("it is between two attempts", lambda: self.row() == ("recovering", 1))
 
     def row(self) -> tuple[str, int]:
         rows = self.lane.ask(self.environ, "ps", "--all")["runs"]
@@ -152,7 +152,7 @@ class Interrupted:
         assert found or code == 0, self.said(name)
         if found:
             # What it had sent is carried out all the same.
-            wait_until("all is answered", lambda: not self._pending(), 20)
+            wait_until("all is answered", lambda: not self._pending())
         return found
 
     def _pending(self) -> bool:
@@ -204,7 +204,7 @@ def test_killed_after_each_write_of_a_takeover_and_a_launch(run: Interrupted) ->
     attempt = run.row()[1]
     begun = time.monotonic()
     rivals = [run.attach(f"rival{number}") for number in range(3)]
-    wait_until("it goes on", lambda: run.row() == ("running", attempt + 1), 60)
+    wait_until("it goes on", lambda: run.row() == ("running", attempt + 1))
     assert time.monotonic() - begun < LEASE_S + 26
     assert len(run.machines()) == 1
     run.go()
@@ -231,7 +231,7 @@ def test_a_stop_and_a_gc_killed_after_each_change_are_finished_by_another(
         client.kill()
         warm.ended(client)
         run.release(hold, drop=True)
-        wait_until("its machine", lambda: len(run.machines()) == 1, 20)
+        wait_until("its machine", lambda: len(run.machines()) == 1)
     nth = 1
     while run.killed(f"stop{nth}", nth, "stop", run.run, what=_CHANGES):
         assert run.row()[0] in ("recovering", "stopped")
@@ -253,12 +253,12 @@ def test_a_client_that_slept_ends_what_it_launched_too_late(run: Interrupted) ->
     assert sleeper.pid is not None
     os.kill(sleeper.pid, signal.SIGSTOP)
     other = run.attach("other")
-    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    wait_until("it goes on", lambda: run.row() == ("running", 3))
     (working,) = run.machines()
     run.release(hold)
-    wait_until("the late machine", lambda: len(run.machines()) == 2, 20)
+    wait_until("the late machine", lambda: len(run.machines()) == 2)
     os.kill(sleeper.pid, signal.SIGCONT)
-    wait_until("it is gone", lambda: run.machines() == [working], 30)
+    wait_until("it is gone", lambda: run.machines() == [working])
     run.go()
     assert (warm.ended(sleeper), warm.ended(other)) == (0, 0), run.said("sleeper")
     assert "another client has taken over attempt 2" in run.said("sleeper")
@@ -272,11 +272,11 @@ def test_a_client_that_slept_before_it_asked_asks_no_more(run: Interrupted) -> N
     assert sleeper.pid is not None
     os.kill(sleeper.pid, signal.SIGSTOP)
     other = run.attach("other")
-    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    wait_until("it goes on", lambda: run.row() == ("running", 3))
     mark = run.lane.mark()
     run.release(hold)
     os.kill(sleeper.pid, signal.SIGCONT)
-    wait_until("it finds out", lambda: "has taken over" in run.said("sleeper"), 30)
+    wait_until("it finds out", lambda: "has taken over" in run.said("sleeper"))
     run.go()
     assert (warm.ended(sleeper), warm.ended(other)) == (0, 0), run.said("sleeper")
     assert not [call for call in run.lane.calls(mark) if call["action"] == "CreateFleet"]
@@ -304,7 +304,7 @@ def test_a_client_an_hour_ahead_takes_over_from_a_dead_one_and_from_no_other(
     (run.place / "ahead.py").write_text(_AHEAD)
     client, hold = run.held("client", "CreateFleet", 1, "before")
     lease = f"runs/{run.run}/attempts/2/lease.json"
-    wait_until("the first renewal", lambda: run.lane.keys(lease), 20)
+    wait_until("the first renewal", lambda: run.lane.keys(lease))
     ahead = subprocess.Popen(
         [sys.executable, str(run.place / "ahead.py"), "attach", run.run],
         cwd=run.lane.folder,
@@ -313,7 +313,7 @@ def test_a_client_an_hour_ahead_takes_over_from_a_dead_one_and_from_no_other(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wait_until("it asks the store's time", lambda: run.lane.keys(f"runs/{run.run}/clock"), 30)
+    wait_until("it asks the store's time", lambda: run.lane.keys(f"runs/{run.run}/clock"))
     renewals = {run.lane.read(lease)}
     while len(renewals) < 8:  # Twice the lease's time.
         renewals.add(run.lane.read(lease))
@@ -322,9 +322,9 @@ def test_a_client_an_hour_ahead_takes_over_from_a_dead_one_and_from_no_other(
     client.kill()
     warm.ended(client)
     run.release(hold, drop=True)
-    wait_until("it goes on", lambda: run.row() == ("running", 3), 60)
+    wait_until("it goes on", lambda: run.row() == ("running", 3))
     run.go()
-    said, _ = ahead.communicate(timeout=60)
+    said, _ = ahead.communicate(timeout=300)
     assert ahead.returncode == 0, said
     assert run.lane.machines_left(20) == []
     assert len(run.machines(off=True)) == 2

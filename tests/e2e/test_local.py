@@ -80,7 +80,7 @@ def test_the_folder_of_a_run_that_ended_is_swept_later(local: Project, image: st
 def test_several_at_once_read_followed_and_stopped(local: Project, image: str) -> None:
     local.workflows(ENDLESS.format(image=image))
     clients = [local.start("run", "endless", *LOCAL, "-d") for _ in range(3)]
-    told = [client.communicate(timeout=60) for client in clients]
+    told = [client.communicate(timeout=300) for client in clients]
     assert [client.returncode for client in clients] == [0, 0, 0], told
     runs = sorted(out.strip() for out, _ in told)
     assert runs == ["endless-1", "endless-2", "endless-3"]

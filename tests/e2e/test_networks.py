@@ -101,7 +101,7 @@ def test_ports_that_stay_shut(
     (machine,) = emulator.machines()
     emulator.post(f"/_emulator/machines/{machine['id']}/partition", {"seconds": 120})
     emulator.post(f"/_emulator/holds/{hold['id']}/release", {})
-    out, err = client.communicate(timeout=120)
+    out, err = client.communicate(timeout=300)
     error = json.loads(out)["error"]
     assert (client.returncode, error["kind"]) == (75, "unreachable"), err
     assert "no SSH connection to" in error["message"]

@@ -86,7 +86,7 @@ class Pair:
         (self._words / str(node)).write_text(str(code))
 
     def end(self) -> int:
-        code = self.client.wait(timeout=60)
+        code = self.client.wait(timeout=300)
         self.gone()
         return code
 

@@ -56,7 +56,7 @@ def test_a_login_is_used_and_found_nowhere(emulator: Emulator, project: Project)
     assert project.cli("secrets", "set", "REGISTRY", stdin=password).returncode == 0
     client = project.start("run", "private", "-y")
     try:
-        wait_until("it runs", lambda: project.state("private-2") == "running", 180)
+        wait_until("it runs", lambda: project.state("private-2") == "running")
         [machine] = emulator.machines()
         inspect = "docker inspect dstack-private-2-1; docker image inspect $(docker image ls -q)"
         listing = (
@@ -73,7 +73,7 @@ def test_a_login_is_used_and_found_nowhere(emulator: Emulator, project: Project)
         assert b"dstack-prepull" not in seen, "a pull at boot has no login"
         assert password.encode() not in seen
         assert project.cli("stop", "private-2").returncode == 0
-        out, err = client.communicate(timeout=60)
+        out, err = client.communicate(timeout=300)
     finally:
         client.kill()
     calls = emulator.get("/_emulator/calls")

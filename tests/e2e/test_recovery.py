@@ -62,7 +62,7 @@ def test_a_power_cut_under_the_eyes_of_a_client(emulator: Emulator, project: Pro
     run = _running(project)
     _started(project, run)
     _cut_power(emulator)
-    out, err = client.communicate(timeout=120)
+    out, err = client.communicate(timeout=300)
     assert client.returncode == 0, err
     assert "ended without a word" in err
     # What the first attempt wrote was on the screen, or was lost with its machine's power.
@@ -79,7 +79,7 @@ def test_an_early_warning_where_it_was_asked_for(emulator: Emulator, project: Pr
     _started(project, run)
     (machine,) = emulator.machines()
     emulator.post(f"/_emulator/machines/{machine['id']}/interrupt", {"rebalance": True})
-    out, err = client.communicate(timeout=120)
+    out, err = client.communicate(timeout=300)
     assert client.returncode == 0, err
     assert f"the cloud warns that it may take {machine['id']} back" in err
     assert out.startswith("attempt 1 resumed 0\n")
@@ -95,7 +95,7 @@ def test_of_two_clients_one_launches_again(emulator: Emulator, project: Project)
     wait_until("its loss is on record", lambda: project.state(run) == "recovering")
     before = _fleets(emulator)
     clients = [project.start("attach", run, "--json") for _ in range(2)]
-    ends = [json.loads(client.communicate(timeout=120)[0]) for client in clients]
+    ends = [json.loads(client.communicate(timeout=300)[0]) for client in clients]
     assert [(end["attempt"], end["exit_code"]) for end in ends] == [(2, 0), (2, 0)]
     assert _fleets(emulator) == before + 1
     assert project.cli("logs", run).stdout.endswith(SECOND)
@@ -157,7 +157,7 @@ def test_a_machine_that_is_cut_off_is_replaced_and_lets_go(
     run = _running(hasty)
     (old,) = emulator.machines()
     emulator.post(f"/_emulator/machines/{old['id']}/partition", {"seconds": 60})
-    out, err = client.communicate(timeout=200)
+    out, err = client.communicate(timeout=300)
     assert client.returncode == 0, err
     assert "is cut off" in err
     assert out.endswith(SECOND)

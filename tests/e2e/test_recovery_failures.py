@@ -94,17 +94,17 @@ class Case:
         return row["state"], row["attempt"]
 
     def until_told(self) -> None:
-        wait_until("the job was told", lambda: "told" in self.words("run", ".out"), 60)
+        wait_until("the job was told", lambda: "told" in self.words("run", ".out"))
 
     def until_running(self, attempt: int = 1) -> None:
         key = f"artifacts/{self.run}/output/begun"
-        wait_until("the first file", lambda: self.lane.keys(key), 60)
-        wait_until("the attempt", lambda: self.row() == ("running", attempt), 60)
+        wait_until("the first file", lambda: self.lane.keys(key))
+        wait_until("the attempt", lambda: self.row() == ("running", attempt))
 
     def machine(self, attempt: int) -> str:
         """The id of an attempt's machine, once it is on record."""
         key = f"runs/{self.run}/attempts/{attempt}/machine.json"
-        wait_until(key, lambda: self.lane.keys(key), 60)
+        wait_until(key, lambda: self.lane.keys(key))
         (found,) = [
             row["id"]
             for row in self.lane.emulator.get("/_emulator/machines")
@@ -173,11 +173,11 @@ def test_a_store_that_is_away_in_mid_sync(case: Case) -> None:
     emulator = case.lane.emulator
     emulator.post("/_emulator/faults", {**emulator.words.store_away, "times": None})
     (case.place / "one").touch()
-    wait_until("it is told", lambda: "artifacts are tried again" in case.words("run"), 60)
+    wait_until("it is told", lambda: "artifacts are tried again" in case.words("run"))
     case.go()
     wait_until("its end", lambda: "the end" in case.words("run", ".out"))
     mark = case.lane.mark()
-    wait_until("the machine insists", lambda: len(case.lane.calls(mark)) > 10, 60)
+    wait_until("the machine insists", lambda: len(case.lane.calls(mark)) > 10)
     emulator.delete("/_emulator/faults")
     assert case.ended(client) == 0, case.words("run")
     names = [key.rpartition("/")[2] for key in case.lane.keys(f"artifacts/{case.run}/")]
@@ -312,6 +312,6 @@ def _run(project: Project, script: Path, *words: str) -> Any:
         env=project.environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         stdin=subprocess.DEVNULL,
     )

@@ -174,7 +174,7 @@ def test_a_planted_value_is_nowhere(emulator: Emulator, project: Project) -> Non
         # The value that the second attempt gets is the one of its time.
         assert project.cli("secrets", "set", "PLANTED", stdin=second).returncode == 0
         emulator.post(f"/_emulator/machines/{machine['id']}/kill")
-        out, err = client.communicate(timeout=120)
+        out, err = client.communicate(timeout=300)
     finally:
         client.kill()
     assert client.returncode == 0, err

@@ -56,10 +56,10 @@ class Watched:
             assert self.process.poll() is None, self.errors
             return any(found.startswith(line) for found in self.lines[after:])
 
-        wait_until(line, came, 120)
+        wait_until(line, came)
 
     def finish(self) -> int:
-        code = self.process.wait(timeout=180)
+        code = self.process.wait(timeout=300)
         for thread in self._threads:
             thread.join(timeout=30)
         return code
@@ -92,7 +92,7 @@ def test_interrupted_training(emulator: Emulator, project: Project) -> None:
         run.wait_for("restored", begun)
     assert run.finish() == 0, run.errors
 
-    expected = calm.communicate(timeout=60)[0].splitlines()
+    expected = calm.communicate(timeout=300)[0].splitlines()
     assert run.lines[-1] == expected[-1], f"other weights with seed {seed}"
     _each_step_once_or_again(run.lines, expected)
     row = next(row for row in project.json("ps")["runs"] if row["workflow"] == "train")

@@ -91,7 +91,7 @@ def python(
 
     def run(script: str, *args: str) -> str:
         command = [sys.executable, "-c", script, *args]
-        done = subprocess.run(command, env=clouds[2], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=clouds[2], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

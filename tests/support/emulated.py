@@ -22,7 +22,8 @@ from support.words import Words, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "dstack_cloud"]
-
+PATIENCE_S = 240.0
+"""How long a test waits for what must come; it is not what is tested. Many run on one machine."""
 
 CLOUDS = ("aws", "gcp")
 EVERY_CLOUD = pytest.mark.parametrize("emulator", CLOUDS, indirect=True)
@@ -55,7 +56,7 @@ class Emulator:
         return account_of(self.environ)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._url(path), timeout=90) as answer:
+        with urllib.request.urlopen(self._url(path), timeout=300) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -65,12 +66,12 @@ class Emulator:
             {"Content-Type": "application/json"},
             method="POST",
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)
 
     def delete(self, path: str) -> None:
         request = urllib.request.Request(self._url(path), method="DELETE")
-        with urllib.request.urlopen(request, timeout=60):
+        with urllib.request.urlopen(request, timeout=300):
             pass
 
     def actions(self, since: int = 0) -> list[str]:
@@ -109,7 +110,7 @@ class Project:
         file.write_text(textwrap.dedent(text))
 
     def cli(
-        self, *args: str, timeout: float = 240, stdin: str = ""
+        self, *args: str, timeout: float = 2 * PATIENCE_S, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*CLI, *args],
@@ -166,7 +167,7 @@ class Project:
         return next((row["state"] for row in rows if row["run"] == run), "")
 
 
-def wait_until(what: str, check: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_until(what: str, check: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     """The first true answer of ``check``; fails with ``what`` when the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

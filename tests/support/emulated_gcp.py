@@ -109,7 +109,7 @@ class Gcp:
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_emulator/{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)
 
     def user(self, name: str, **granted: Any) -> service_account.Credentials:
@@ -134,7 +134,7 @@ class Gcp:
         request = urllib.request.Request(f"{self.url}{path}", data, method=method)
         request.add_header("Authorization", f"Bearer {token or self.token(user)}")
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise Refused(json.load(error)["error"]) from error

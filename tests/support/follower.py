@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.emulated import CLI, Project
+from support.emulated import CLI, PATIENCE_S, Project
 
 
 class Client:
@@ -40,7 +40,7 @@ class Client:
         with self._grown:
             self._grown.notify_all()
 
-    def until(self, what: str, check: Callable[[], object], seconds: float = 60) -> None:
+    def until(self, what: str, check: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait until ``check`` is true, looking again whenever output came."""
         with self._grown:
             if not self._grown.wait_for(lambda: check() or not self._reading(), seconds):
@@ -50,7 +50,7 @@ class Client:
     def _reading(self) -> bool:
         return any(reader.is_alive() for reader in self._readers)
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = PATIENCE_S) -> int:
         """The exit code, once it has ended and all of its output is here."""
         code = self.process.wait(seconds)
         for reader in self._readers:

@@ -134,7 +134,7 @@ def lanes(count: int, folder: Path, cloud: str = "aws") -> Iterator[list[Lane]]:
     try:
         found = []
         for name, process in zip(names, starting, strict=True):
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
             place = folder / name / "project"
             place.mkdir(parents=True)
@@ -145,6 +145,6 @@ def lanes(count: int, folder: Path, cloud: str = "aws") -> Iterator[list[Lane]]:
     finally:
         for name in names:
             subprocess.run(
-                [*_COMMAND, "down", "--name", name], cwd=ROOT, timeout=120, capture_output=True
+                [*_COMMAND, "down", "--name", name], cwd=ROOT, timeout=300, capture_output=True
             )
         shutil.rmtree(folder, ignore_errors=True)

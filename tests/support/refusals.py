@@ -33,7 +33,7 @@ def refused(emulator: Emulator, project: Project, *args: str, people: bool = Tru
     emulator.delete("/_emulator/calls")
     machine = project.start(*args, "--json")
     plain = project.cli(*args) if people else None
-    text, rest = machine.communicate(timeout=120)
+    text, rest = machine.communicate(timeout=300)
     assert "Traceback" not in text + rest
     document = json.loads(text)["error"]
     assert set(document) == {"kind", "message", "hint", "exit_code", "file", "line", "column"}

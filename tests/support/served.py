@@ -92,7 +92,7 @@ class Page:
         self.port = int(told[2])
 
     def get(self, path: str = "/page") -> bytes:
-        with urllib.request.urlopen(self.of(path), timeout=60) as answer:
+        with urllib.request.urlopen(self.of(path), timeout=300) as answer:
             body: bytes = answer.read()
             return body
 

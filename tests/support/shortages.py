@@ -44,7 +44,7 @@ def cut_short(cloud: Emulator, project: Project, *words: str) -> str:
     held = cloud.get("/_emulator/holds?wait=60")
     client.send_signal(signal.SIGINT)
     cloud.post(f"/_emulator/holds/{hold['id']}/release")
-    told = client.communicate(timeout=60)[1]
+    told = client.communicate(timeout=300)[1]
     assert [one["state"] for one in held] == ["waiting"], told
     assert client.returncode == 130, told
     wait_until("no machine is left", lambda: not cloud.machines())

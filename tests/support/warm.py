@@ -54,7 +54,7 @@ def begin(*words: str, folder: Path, environ: Mapping[str, str], output: Path) -
     return process
 
 
-def ended(process: ForkServerProcess, seconds: float = 120) -> int:
+def ended(process: ForkServerProcess, seconds: float = 240) -> int:
     """Its exit code, once it has ended; it is killed when that takes longer."""
     if not wait([process.sentinel], seconds):
         process.kill()
