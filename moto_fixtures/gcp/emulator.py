@@ -22,6 +22,7 @@ from moto_fixtures.gcp.compute import launch, quota
 from moto_fixtures.gcp.compute.disks import Disks
 from moto_fixtures.gcp.compute.firewalls import Firewalls
 from moto_fixtures.gcp.compute.instances import Instance, Instances
+from moto_fixtures.gcp.compute.placement import ResourcePolicies
 from moto_fixtures.gcp.discovery import Method, find
 from moto_fixtures.gcp.iam import handlers as iam
 from moto_fixtures.gcp.iam import launches, permissions
@@ -70,6 +71,7 @@ class Emulator:
         self.operations = Operations(self.clock)
         self.disks = Disks()
         self.firewalls = Firewalls(stamp(datetime(2026, 1, 31, 9, 30, tzinfo=UTC)))
+        self.resource_policies = ResourcePolicies()
         self.instances = Instances(self.clock, self.disks)
         self.instances.on_system_event = self._system_event
         self.logins: dict[str, str] = {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dstack_cloud.clouds.base import LaunchFailure
-from dstack_cloud.clouds.gcp import machines, outcome
+from dstack_cloud.clouds.gcp import machines, outcome, placement
 from dstack_cloud.clouds.gcp.codes import fails_at_once
 from dstack_cloud.clouds.gcp.errors import code_of, failed, message_of, translated
 from dstack_cloud.clouds.gcp.groups import Group
@@ -44,10 +44,7 @@ def launch(
     Raises what no other offer can help, and NeverEnds where the operation is not done in time:
     whatever it has made by then is deleted.
     """
-    answer = _ask(sessions, blueprint, group, zones, part, notice=group.spot)
-    if isinstance(answer, Problem) and answer.code in _NOT_UNDERSTOOD and _NOTICE in answer.message:
-        # Not every machine can have the longer notice: then it has the usual 30 s.
-        answer = _ask(sessions, blueprint, group, zones, part, notice=False)
+    answer = _asked(sessions, blueprint, group, zones, part)
     names = machine_names(blueprint.request)
     if isinstance(answer, Problem):
         if answer.code in _THERE and (zone := machines.zone_of(sessions, names)):
@@ -77,6 +74,24 @@ def launch(
     return Outcome(None, failures_of(problems, group) or unanswered(group))
 
 
+def _asked(
+    sessions: Sessions, blueprint: Blueprint, group: Group, zones: Sequence[str], part: int
+) -> Any:
+    """The operation that has begun, or why it was refused; without what not every machine can have
+    (the longer notice, others near it), where it is this that was refused."""
+    notice = group.spot
+    while True:
+        answer = _ask(sessions, blueprint, group, zones, part, notice)
+        if not isinstance(answer, Problem) or answer.code not in _NOT_UNDERSTOOD:
+            return answer
+        if notice and _NOTICE in answer.message:
+            notice = False
+        elif blueprint.policy is not None and placement.refused(answer.message):
+            blueprint = replace(blueprint, policy=None)
+        else:
+            return answer
+
+
 def _none(sessions: Sessions, names: Sequence[str], zones: Sequence[str]) -> None:
     """End whatever has been made under these names."""
     machines.terminate(sessions, [machines.machine_id(z, name) for z in zones for name in names])
@@ -97,7 +112,9 @@ def _ask(
     asked = compute_v1().BulkInsertRegionInstanceRequest(
         project=blueprint.project,
         region=blueprint.region,
-        request_id=request_id(machine_names(blueprint.request)[0], str(part), str(notice)),
+        request_id=request_id(
+            machine_names(blueprint.request)[0], str(part), str(notice), str(blueprint.policy)
+        ),
         bulk_insert_instance_resource_resource=compute_v1().BulkInsertInstanceResource.from_json(
             json.dumps(body)
         ),

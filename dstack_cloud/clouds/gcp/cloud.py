@@ -154,7 +154,8 @@ class GcpCloud:
         network.admit(self.sessions, path, sources, owner, self.settings.operation_s)
 
     def leftovers(self, region: str) -> list[Leftover]:
-        """Machines, disks without one, and (where no machine is) SSH rules that we made."""
+        """Machines, disks without one, placement policies, and (where no machine is) rules that we
+        made."""
         store = self.settings.store_url
         return leftovers.listing(self.sessions, region, self._reach, store)
 

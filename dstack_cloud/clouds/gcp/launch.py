@@ -3,6 +3,7 @@ nodes of a run)."""
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from decimal import Decimal
@@ -16,7 +17,7 @@ from dstack_cloud.clouds.base import (
     MachineState,
     Scope,
 )
-from dstack_cloud.clouds.gcp import bulk, machines, network
+from dstack_cloud.clouds.gcp import bulk, machines, network, placement
 from dstack_cloud.clouds.gcp.groups import Group
 from dstack_cloud.clouds.gcp.machines import Reach
 from dstack_cloud.clouds.gcp.names import machine_names
@@ -47,23 +48,36 @@ class Launcher:
         groups, too_dear = _affordable(groups, request.max_price)
         failures += too_dear
         images, zones = prepared.images(), prepared.zones()
-        for part, group in enumerate(groups):
-            image = images[group.recipe]
-            plan = Blueprint(request, image, settings, sessions.project(), region, utc_now())
-            outcome = bulk.launch(sessions, plan, group, zones, part)
-            failures += outcome.failures
-            if outcome.zone is not None:
-                size = image.disk_gib(request.disk) * GIB
-                first, *others = [
-                    self._launched(request, group, machines.machine_id(outcome.zone, name), size)
-                    for name in machine_names(request)
-                ]
-                machine = replace(first, fellows=tuple(others))
-                self._settle(machine, admitted)
-                return LaunchAnswer(machine, tuple(failures))
-            if any(one.scope in (Scope.CLOUD, Scope.EVERYTHING) for one in outcome.failures):
-                break
-        return LaunchAnswer(None, tuple(failures))
+        near: str | None = None
+        machine: Machine | None = None
+        try:
+            for part, group in enumerate(groups):
+                image = images[group.recipe]
+                plan = Blueprint(request, image, settings, sessions.project(), region, utc_now())
+                if request.nodes > 1 and placement.can_be_near(group.offers[0].machine):
+                    near = near or placement.make(sessions, region, request, settings.operation_s)
+                    plan = replace(plan, policy=near)
+                outcome = bulk.launch(sessions, plan, group, zones, part)
+                failures += outcome.failures
+                if outcome.zone is not None:
+                    size = image.disk_gib(request.disk) * GIB
+                    first, *others = [
+                        self._launched(
+                            request, group, machines.machine_id(outcome.zone, name), size
+                        )
+                        for name in machine_names(request)
+                    ]
+                    machine = replace(first, fellows=tuple(others))
+                    self._settle(machine, admitted)
+                    break
+                if any(one.scope in (Scope.CLOUD, Scope.EVERYTHING) for one in outcome.failures):
+                    break
+        finally:
+            if near is not None and machine is None:
+                # It costs nothing, and where it cannot go now, `gc` finds it.
+                with contextlib.suppress(DstackError):
+                    placement.delete(sessions, region, near)
+        return LaunchAnswer(machine, tuple(failures))
 
     def _admit(self, prepared: Prepared, request: LaunchRequest) -> None:
         """Open SSH to the caller while the launch is under way, and the nodes of a run to each

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dstack_cloud.clouds.base import Leftover
-from dstack_cloud.clouds.gcp import machines, network
+from dstack_cloud.clouds.base import PLACEMENT, Leftover
+from dstack_cloud.clouds.gcp import machines, network, placement
 from dstack_cloud.clouds.gcp.errors import translated
 from dstack_cloud.clouds.gcp.machines import Reach
 from dstack_cloud.clouds.gcp.names import (
@@ -25,7 +25,8 @@ GLOBAL = "global"
 
 
 def listing(sessions: Sessions, region: str, reach: Reach, store: str | None) -> list[Leftover]:
-    """Machines, disks without one, and rules (for SSH, for nodes) of a store's runs in the region.
+    """Machines, disks without one, placement policies and rules (for SSH, for nodes) of a store's
+    runs in the region.
 
     A rule is the whole project's and belongs to no run and no store: it counts as left only where
     no machine of any is, and as left in the region ``global``.
@@ -45,6 +46,7 @@ def listing(sessions: Sessions, region: str, reach: Reach, store: str | None) ->
         for one in ours
     ]
     found += _disks(sessions, region, store)
+    found += placement.listing(sessions, region, store)
     if not everywhere:
         found += [
             Leftover(
@@ -97,6 +99,8 @@ def remove(sessions: Sessions, leftover: Leftover) -> None:
         machines.terminate(sessions, [leftover.id])
     elif leftover.kind == DISK:
         _delete_disk(sessions, leftover)
+    elif leftover.kind == PLACEMENT:
+        placement.delete(sessions, leftover.region, leftover.id, placement.GOES_WITHIN_S)
     elif leftover.kind in (RULE, NODES_RULE):
         network.expel(sessions, leftover.id)
     else:

@@ -37,6 +37,11 @@ def machine_names(request: LaunchRequest) -> tuple[str, ...]:
     return tuple(_machine_name(request, f"-{node}") for node in range(request.nodes))
 
 
+def policy_name(request: LaunchRequest) -> str:
+    """The name of the policy that keeps the launch's machines near each other."""
+    return _machine_name(request, "-near")
+
+
 def _machine_name(request: LaunchRequest, node: str = "") -> str:
     digest = _digest(request.token, request.store)
     end = f"-{request.attempt}-{digest}{node}"

@@ -29,7 +29,8 @@ _NOTICE_S = 120
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Everything about a launch but the offers. ``project`` is where the machine is made."""
+    """Everything about a launch but the offers. ``project`` is where the machine is made,
+    ``policy`` the name of what keeps its machines near each other."""
 
     request: LaunchRequest
     image: Image
@@ -37,6 +38,7 @@ class Blueprint:
     project: str
     region: str
     now: datetime
+    policy: str | None = None
 
     def body(self, group: Group, zones: Iterable[str], notice: bool) -> dict[str, Any]:
         """The body of regional ``bulkInsert``: one machine of the group in one of its zones, or
@@ -94,6 +96,8 @@ class Blueprint:
             ],
             "networkInterfaces": [self._interface()],
         }
+        if self.policy is not None:
+            found["resourcePolicies"] = [self.policy]
         if self._one_type(group):
             found["machineType"] = google_type(group.offers[0].machine)
         if gpu is not None:
@@ -123,8 +127,8 @@ class Blueprint:
         return [{"key": key, "value": value} for key, value in values.items()]
 
     def _scheduling(self, group: Group, notice: bool) -> dict[str, Any]:
-        # Machines with GPUs, and spot ones, cannot be moved while they run.
-        fixed = group.spot or group.offers[0].gpu is not None
+        # Machines with GPUs, spot ones and those placed together cannot be moved while they run.
+        fixed = group.spot or group.offers[0].gpu is not None or self.policy is not None
         found: dict[str, Any] = {
             "provisioningModel": "SPOT" if group.spot else "STANDARD",
             "automaticRestart": False,

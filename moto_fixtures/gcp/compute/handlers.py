@@ -10,8 +10,9 @@ from moto_fixtures.gcp.catalog.quotas import QUOTAS
 from moto_fixtures.gcp.compute import images, launch, networks, own_images
 from moto_fixtures.gcp.compute.firewalls import firewall_path
 from moto_fixtures.gcp.compute.listing import aggregated, listed
+from moto_fixtures.gcp.compute.placement import policy_path
 from moto_fixtures.gcp.operations import Operation, Place, place_of
-from moto_fixtures.gcp.project import NUMBER, PROJECT, known_zone, last, link
+from moto_fixtures.gcp.project import NUMBER, PROJECT, known_region, known_zone, last, link
 from moto_fixtures.gcp.request import Request
 
 Item = dict[str, Any]
@@ -153,6 +154,46 @@ def delete_firewall(request: Request) -> Item:
     return _global(request, "delete", firewall_path(rule["name"]), rule["id"])
 
 
+def get_policy(request: Request) -> Item:
+    params = request.call.params
+    return request.emulator.resource_policies.get(params["region"], params["resourcePolicy"])
+
+
+def list_policies(request: Request) -> Item:
+    region = known_region(PROJECT, request.call.params["region"])
+    found = request.emulator.resource_policies.listing(region)
+    return listed(request.call, "resourcePolicy", found)
+
+
+def insert_policy(request: Request) -> Item:
+    region = known_region(PROJECT, request.call.params["region"])
+    policies = request.emulator.resource_policies
+    policy = policies.create(region, request.call.body or {}, request.now)
+    return _regional(request, "insert", policy_path(region, policy["name"]), policy["id"])
+
+
+def delete_policy(request: Request) -> Item:
+    """Refused while an instance is under it."""
+    params = request.call.params
+    region, name = params["region"], params["resourcePolicy"]
+    policy = request.emulator.resource_policies.get(region, name)
+    path = policy_path(region, name)
+    for instance in request.emulator.instances.listing():
+        if link(path) in instance.get("resourcePolicies", ()):
+            words = (
+                f"The resource_policy resource '{path}' is already being used by "
+                f"'{instance['selfLink'].partition('/v1/')[2]}'"
+            )
+            raise GcpError(400, "resourceInUseByAnotherResource", words)
+    request.emulator.resource_policies.remove(region, name)
+    return _regional(request, "delete", path, policy["id"])
+
+
+def _regional(request: Request, kind: str, target: str, number: str) -> Item:
+    place = Place(request.call.params["project"], "regions", request.call.params["region"])
+    return request.begin(place, kind, target, number, lambda _: request.pause(_CHANGE_S))
+
+
 def _global(request: Request, kind: str, target: str, number: str) -> Item:
     place = Place(request.call.params["project"], "global")
     return request.begin(place, kind, target, number, lambda _: request.pause(_CHANGE_S))
@@ -211,6 +252,10 @@ HANDLERS: dict[str, Handler] = {
     "compute.firewalls.insert": insert_firewall,
     "compute.firewalls.patch": patch_firewall,
     "compute.firewalls.delete": delete_firewall,
+    "compute.resourcePolicies.get": get_policy,
+    "compute.resourcePolicies.list": list_policies,
+    "compute.resourcePolicies.insert": insert_policy,
+    "compute.resourcePolicies.delete": delete_policy,
     "compute.projects.get": get_project,
     **{f"compute.{k}Operations.get": get_operation for k in ("zone", "region", "global")},
     **{f"compute.{k}Operations.wait": wait_operation for k in ("zone", "region", "global")},

@@ -46,7 +46,9 @@ def asked_of(request: Request) -> Asked:
     else:
         zones, regional = spec.zones_of(known_region(PROJECT, call.params["region"])), True
     taken = request.emulator.instances.names(zones)
-    return spec.bulk(call.body or {}, zones, taken, regional=regional)
+    asked = spec.bulk(call.body or {}, zones, taken, regional=regional)
+    request.emulator.resource_policies.check(asked, ZONES[zones[0]])
+    return asked
 
 
 def launch(request: Request) -> Item:

@@ -100,6 +100,11 @@ def instance(asked: Asked, choice: Choice, name: str, attached: Item, now: str) 
     for key in ("labels", "serviceAccounts", "description"):
         if given.get(key):
             item[key] = given[key]
+    if given.get("resourcePolicies"):
+        item["resourcePolicies"] = [
+            link(f"projects/{PROJECT}/regions/{region}/resourcePolicies/{name}")
+            for name in given["resourcePolicies"]
+        ]
     hostname = (asked.per_instance.get(name) or {}).get("hostname")
     if hostname:
         item["hostname"] = hostname

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from moto_fixtures.gcp.catalog.places import ZONES
 from moto_fixtures.gcp.compute import networks
+from moto_fixtures.gcp.compute.placement import policy_path
 from moto_fixtures.gcp.compute.resource import instance_path
 from moto_fixtures.gcp.compute.spec import Asked
 from moto_fixtures.gcp.project import PROJECT
@@ -41,6 +42,10 @@ def needs(asked: Asked) -> list[tuple[str, str]]:
         found.append(("compute.images.useReadOnly", asked.image.path))
     subnetwork = networks.subnetwork_path(ZONES[zone])
     found.append(("compute.subnetworks.use", subnetwork))
+    found += [
+        ("compute.resourcePolicies.use", policy_path(ZONES[zone], name))
+        for name in properties.get("resourcePolicies") or []
+    ]
     if any(one.get("accessConfigs") for one in properties["networkInterfaces"]):
         found.append(("compute.subnetworks.useExternalIp", subnetwork))
     for account in properties.get("serviceAccounts") or []:

@@ -21,6 +21,7 @@ _PROJECT = f"projects/{PROJECT}"
 _INSTANCE = f"{_PROJECT}/zones/{{zone}}/instances/{{instance}}"
 _DISK = f"{_PROJECT}/zones/{{zone}}/disks/{{disk}}"
 _FIREWALL = f"{_PROJECT}/global/firewalls/{{firewall}}"
+_POLICY = f"{_PROJECT}/regions/{{region}}/resourcePolicies/{{resourcePolicy}}"
 _SECRETS = "https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets"
 _SECRET = f"projects/{NUMBER}/secrets/{{secretsId}}"
 _ACCOUNT = f"{_PROJECT}/serviceAccounts/{{serviceAccountsId}}"
@@ -83,6 +84,10 @@ TABLE: dict[str, Row] = dict(
             "compute.firewalls.delete",
             "compute.networks.updatePolicy",
         ),
+        _compute("resourcePolicies", "get", _POLICY),
+        *_listed("resourcePolicies"),
+        _compute("resourcePolicies", "insert", _PROJECT, "compute.resourcePolicies.create"),
+        _compute("resourcePolicies", "delete", _POLICY),
         _compute("networks", "get", f"{_PROJECT}/global/networks/{{network}}"),
         *_listed("networks"),
         _compute("subnetworks", "get", f"{_PROJECT}/regions/{{region}}/subnetworks/{{subnetwork}}"),

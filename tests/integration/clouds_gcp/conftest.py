@@ -50,9 +50,7 @@ def nothing_is_left(gcp: Gcp) -> Iterator[None]:
     """Whatever went wrong: no machine, and no disk."""
     yield
     gcp.control("DELETE", "faults")
-    wait_until(
-        "no machine and no disk is left", lambda: not gcp.instances() and not gcp.disks(), 20
-    )
+    wait_until("no machine and no disk is left", lambda: not gcp.instances() and not gcp.disks())
 
 
 @pytest.fixture

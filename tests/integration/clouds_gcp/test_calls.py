@@ -52,8 +52,8 @@ def test_the_roles_are_what_the_calls_need(
     assert [one for one in here.check("us-central1") if one.ok is False] == []
     assert "us-central1" in here.regions()
     secrets.delete("CALLS")
-    machine = here.launch(request_for("calls", offer())).machine
-    here.terminate(machine.region, [machine.id])
+    machine = here.launch(request_for("calls", offer(), nodes=2)).machine
+    here.terminate(machine.region, machine.ids)
     for verb in (
         ["ps"],
         ["gc", "-y"],

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from support.gcp_server import PROJECT, Gcp
 
-from dstack_cloud.clouds.base import LaunchRequest
+from dstack_cloud.clouds.base import PLACEMENT, LaunchRequest
+from dstack_cloud.clouds.gcp import placement
 from dstack_cloud.clouds.gcp.cloud import GcpCloud
+from dstack_cloud.errors import TryAgainError
 from dstack_cloud.resources import Gpu, Offer
 from dstack_cloud.units import GIB, utc_now
 
@@ -128,8 +131,13 @@ def test_the_nodes_of_a_run_come_together_and_may_reach_each_other(
     assert {one.zone for one in machine.nodes} == {machine.zone}
     assert {one.machine for one in machine.nodes} == {machine.machine}
     assert len({one.private_address for one in machine.nodes} - {None}) == 2
+    [policy] = body_of_last_launch(gcp)["instanceProperties"]["resourcePolicies"]
     # Asked again, for an answer that never came: the same two.
     assert launched(here, asked).ids == machine.ids
+    [near] = [one for one in here.leftovers(machine.region) if one.kind == PLACEMENT]
+    assert (near.id, near.run, near.attempt) == (policy, "pair", 1)
+    with pytest.raises(TryAgainError, match="machines are still under the placement policy"):
+        placement.delete(here.sessions, machine.region, policy)
     found = here.sessions.call("compute", "GET", f"projects/{PROJECT}/global/firewalls")["items"]
     [rule] = [one for one in found if one["name"].startswith("dstack-cloud-nodes-")]
     assert rule["sourceTags"] == rule["targetTags"] == ["dstack-cloud"]
@@ -140,10 +148,35 @@ def test_the_nodes_of_a_run_come_together_and_may_reach_each_other(
     here.terminate(machine.region, machine.ids)
     gcp.control("GET", "machines?until=none&wait=20")
     left = here.leftovers(machine.region)
-    assert sorted(one.kind for one in left) == ["nodes-rule", "ssh-rule"]
+    assert sorted(one.kind for one in left) == ["nodes-rule", "placement", "ssh-rule"]
     for one in left:
         here.remove(one)
+        here.remove(one)
     assert here.leftovers(machine.region) == []
+
+
+def test_nodes_that_cannot_be_near_each_other_come_all_the_same(
+    gcp: Gcp, cloud: Make, offer: Make, request_for: Make
+) -> None:
+    """Of a type that we know of, and of one that only Google does."""
+    here: GcpCloud = cloud()
+    before = len(gcp.calls("compute.resourcePolicies.insert"))
+    t4 = offer("n1-standard-4+1xT4", gpu=T4)
+    machine = launched(here, request_for("far", t4, nodes=2))
+    assert len(gcp.calls("compute.resourcePolicies.insert")) == before
+    here.terminate(machine.region, machine.ids)
+    fault = {
+        "action": "compute.regionInstances.bulkInsert",
+        "error": "invalid",
+        "message": "Placement policy is not applicable to machine type g2-standard-4.",
+        "http": 400,
+    }
+    gcp.control("POST", "faults", fault)
+    machine = launched(here, request_for("refused", offer(), nodes=2))
+    assert len(machine.nodes) == 2
+    properties = body_of_last_launch(gcp)["instanceProperties"]
+    assert "resourcePolicies" not in properties
+    here.terminate(machine.region, machine.ids)
 
 
 def test_all_nodes_or_none(gcp: Gcp, cloud: Make, offer: Make, request_for: Make) -> None:
@@ -151,9 +184,9 @@ def test_all_nodes_or_none(gcp: Gcp, cloud: Make, offer: Make, request_for: Make
     try:
         here = cloud()
         answer = here.launch(request_for("short", offer(), nodes=2))
-        here.close()
     finally:
         gcp.control("DELETE", "quota")
+    assert [one.id for one in here.leftovers("us-central1") if one.run == "short"] == []
     assert answer.machine is None
     assert [one.code for one in answer.failures] == ["QUOTA_EXCEEDED"]
     assert gcp.instances() == []

@@ -76,6 +76,16 @@ def test_the_nodes_of_a_run_are_alike_and_come_all_or_none_in_one_zone(gpu: Laun
     assert found["instanceProperties"]["machineType"] == "g2-standard-4"
 
 
+def test_who_is_kept_near_others_stays_where_it_is(
+    offer: Callable[..., Offer], request_for: Callable[..., LaunchRequest]
+) -> None:
+    request = replace(request_for(offer("n2-standard-8", gpu=None, spot=False)), nodes=2)
+    plan = Blueprint(request, IMAGE, Settings(), "proj", "us-central1", NOW, policy="near")
+    found = plan.body(group(request.offers, nodes=2)[0], ALL_ZONES, False)["instanceProperties"]
+    assert found["resourcePolicies"] == ["near"]
+    assert found["scheduling"]["onHostMaintenance"] == "TERMINATE"
+
+
 def test_attached_gpus_have_a_type_and_no_policy(
     offer: Callable[..., Offer], request_for: Callable[..., LaunchRequest]
 ) -> None:
