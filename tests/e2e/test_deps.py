@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from support.emulated import EVERY_CLOUD, Emulator, Project
 
 WORKFLOWS = """
@@ -53,4 +55,11 @@ def test_what_is_missing_runs_first(emulator: Emulator, project: Project) -> Non
     again = project.cli("run", "train", "--with-deps", "--dry-run")
     assert again.returncode == 0, again.stderr
     assert "first:" not in again.stderr, "prepare has been successful"
+
+    emulator.account.remove("artifacts/prepare-1/data/deep/numbers")
+    gone = project.cli("run", "train", "-y", "--json")
+    error = json.loads(gone.stdout)["error"]
+    assert (gone.returncode, error["kind"]) == (74, "artifacts"), gone.stderr
+    assert "'prepare' are gone: the store has nothing of 'data' of prepare-1" in error["message"]
+    assert error["hint"] == "dstack-cloud run prepare makes them anew"
     assert emulator.machines() == []
