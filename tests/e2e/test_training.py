@@ -21,6 +21,7 @@ WORKFLOWS = """
         artifacts: [{path: output, mount: true}]
         resources: {gpu: T4, interruptible: true}
         grace: 2s
+        environment: {HOLDS: "THEM"}
         commands: [exec python3 train.py]
       - name: calm
         provider: bash
@@ -29,6 +30,8 @@ WORKFLOWS = """
 """
 TRAIN = Path(__file__).parent / "training" / "train.py"
 NOTICE_S = 20
+# Steps after which a training waits for its blow: fewer than to the checkpoint after the next.
+_HELD_AFTER = 5
 
 
 class Watched:
@@ -70,10 +73,6 @@ def test_interrupted_training(emulator: Emulator, project: Project) -> None:
     seed = int(os.environ.get("DSTACK_TEST_SEED", random.randrange(10**6)))
     print(f"seed {seed}: set DSTACK_TEST_SEED to repeat it")
     rng = random.Random(seed)
-    project.workflows(WORKFLOWS)
-    shutil.copy(TRAIN, project.folder / "train.py")
-    calm = project.start("run", "calm", "-y")
-    run = Watched(project.start("run", "train", "-y"))
 
     # A notice anywhere, one in mid-checkpoint, and a power cut without a word.
     blows = (
@@ -81,6 +80,11 @@ def test_interrupted_training(emulator: Emulator, project: Project) -> None:
         (rng.choice((40, 50)), "interrupt", rng.uniform(0.05, 0.35)),
         (rng.randrange(62, 85), "kill", 0.0),
     )
+    holds = " ".join(str(step + _HELD_AFTER) for step, _, _ in blows)
+    project.workflows(WORKFLOWS.replace("THEM", holds))
+    shutil.copy(TRAIN, project.folder / "train.py")
+    calm = project.start("run", "calm", "-y")
+    run = Watched(project.start("run", "train", "-y"))
     begun = 0
     for step, how, later in blows:
         run.wait_for(f"step {step} ", begun)

@@ -3,6 +3,9 @@
 A checkpoint holds the weights, the state of the random numbers and the step. It is written slowly,
 beside the old one, and takes its place by a rename. Where the container is started again, the
 newest checkpoint is where the training goes on; steps after it are made again and say so.
+
+``HOLDS`` names a step for each of the first attempts, at which it waits to be interrupted: however
+late that comes.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import time
 
 STEPS, EVERY, INPUTS, HIDDEN = 120, 10, 4, 8
 FOLDER = "output"
+HOLDS = [int(step) for step in os.environ.get("HOLDS", "").split()]
 CHECKPOINT = os.path.join(FOLDER, "checkpoint")
 
 
@@ -65,6 +69,7 @@ def main():
         with open(CHECKPOINT, "rb") as file:
             state = pickle.load(file)
         print(f"restored {state['step']}", flush=True)
+    hold = dict(enumerate(HOLDS, 1)).get(int(os.environ["DSTACK_ATTEMPT"]))
     rng = random.Random()
     rng.setstate(state["rng"])
     while state["step"] < STEPS:
@@ -75,6 +80,8 @@ def main():
         time.sleep(0.05)
         if state["step"] % EVERY == 0:
             save(state)
+        while state["step"] == hold:
+            time.sleep(0.05)
     weights = repr((state["first"], state["second"])).encode()
     print(f"weights {hashlib.sha256(weights).hexdigest()}", flush=True)
 
