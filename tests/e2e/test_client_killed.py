@@ -7,25 +7,23 @@ nobody knows of it; it answers and its job has not been sent; its job is done an
 from __future__ import annotations
 
 import pytest
-from support.emulated import Emulator, Project
+from support.emulated import EVERY_CLOUD, Emulator, Project
 from support.kill_cases import CALM, Case, carry_out
 from support.lane import Lane
 
 NO_JOB_S = 8
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        Case("CreateFleet", 1, "after"),
-        Case("GetObject", 1, "before"),
-        Case("DescribeInstances", 2, "before"),
-    ],
-    ids=["unknown", "without-job", "unwatched"],
-)
-def test_killed_with_a_real_machine(emulator: Emulator, project: Project, case: Case) -> None:
+@pytest.mark.parametrize("when", ["unknown", "without-job", "unwatched"])
+@EVERY_CLOUD
+def test_killed_with_a_real_machine(emulator: Emulator, project: Project, when: str) -> None:
+    words = emulator.words
+    case = {
+        "unknown": Case(words.launch, 1, "after"),
+        "without-job": Case(words.get, 1, "before"),
+        "unwatched": Case(words.poll, 2, "before"),
+    }[when]
     lane = Lane(project.folder, emulator.environ)
     hasty = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
-    ended = case.action == "DescribeInstances"
-    environ = lane.home(case.action, **(CALM if ended else hasty))
-    carry_out(lane, environ, f"killed-{case.action.lower()}", case, NO_JOB_S)
+    environ = lane.home(f"{words.cloud}-{when}", **(CALM if when == "unwatched" else hasty))
+    carry_out(lane, environ, f"killed-{when}", case, NO_JOB_S)

@@ -24,15 +24,16 @@ import pytest
 from support import warm
 from support.emulated import wait_until
 from support.kill_cases import (
-    READS,
     all_answered,
     carry_out_all,
     executed,
+    reads,
     side_by_side,
     submit,
     written,
 )
 from support.lane import USER, Call, Lane, lanes
+from support.words import Words
 
 LANES = 2
 # A machine's own timer has no part in this; the lease is a sixth of the heartbeat.
@@ -56,14 +57,14 @@ class Case:
         return f"after {self.action} {self.nth} of {self.principal}{later}"
 
 
-def cases_of(calls: list[Call]) -> list[Case]:
+def cases_of(calls: list[Call], words: Words) -> list[Case]:
     """After each write, and in the hand-over."""
     counts = Counter(call["action"] for call in calls)
     last = Case(calls[-1]["action"], counts[calls[-1]["action"]])
     found = [
         Case(action, nth)
         for action, count in counts.items()
-        if not action.startswith(READS)
+        if not reads(action, words)
         for nth in range(1, count + 1)
     ]
     in_hand_over = [replace(last, delay=delay) for delay in _DELAYS_S]
@@ -136,7 +137,7 @@ class Worker:
         since = submit(lane, name)
         self._kill(name, case, since)
         done = executed(lane.calls(since))
-        there = written(done)
+        there = written(done, lane.emulator.words)
         indexed = f"index/submitted/{run}" in there
         claimed = f"runs/{run}/attempts/1/intent.json" in there
 
@@ -213,7 +214,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Worker]]:
 def test_killed_while_it_launches_and_hands_over(workers: list[Worker]) -> None:
     calls = workers[0].calls
     assert calls[-1]["action"] != "CreateFleet", "it looks at its machine before it connects"
-    cases = cases_of(calls)
+    cases = cases_of(calls, workers[0].lane.emulator.words)
     assert len(cases) > 10
     assert {"CreateFleet", "DeleteObjects", "PutObject"} <= {case.action for case in cases}
     problems = carry_out_all(workers, cases)

@@ -16,6 +16,7 @@ import pytest
 from support.emulated import wait_until
 from support.kill_cases import Case, carry_out_all, kill, moments, submit
 from support.lane import USER, Call, Lane, lanes
+from support.words import Words
 
 TIMERS = {"no_job": "5s", "heartbeat": "10s"}
 # Without a job: no_job. A node that waits for another that has none: both, and its own end.
@@ -40,7 +41,7 @@ def lane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lane]:
         yield found[0]
 
 
-def cases_of(calls: list[Call]) -> list[Case]:
+def cases_of(calls: list[Call], words: Words) -> list[Case]:
     """The cases of every call of the launch."""
     counted: Counter[str] = Counter()
     found: list[Case] = []
@@ -55,7 +56,7 @@ def cases_of(calls: list[Call]) -> list[Case]:
         begun = begun or action == "CreatePlacementGroup"
         lease = str(call["parameters"].get("Key", "")).endswith("/lease.json")
         if begun and not lease and (action not in _POLLED or counted[action] == 1):
-            found += [Case(action, counted[action], when) for when in moments(action)]
+            found += [Case(action, counted[action], when) for when in moments(action, words)]
     return found
 
 
@@ -67,7 +68,7 @@ def test_killed_around_every_call_of_a_launch(lane: Lane) -> None:
     assert lane.ask(environ, "gc", "-y") is not None
     since = submit(lane, "second", WORKFLOW)
     assert lane.run(environ, "run", "second", "-y") == 0, lane.said()
-    cases = cases_of(lane.calls(since))
+    cases = cases_of(lane.calls(since), lane.emulator.words)
     actions = {case.action for case in cases}
     assert {"CreatePlacementGroup", "CreateLaunchTemplate", "CreateFleet", "PutObject"} <= actions
     worker = Worker(lane, lane.with_timers(environ, "hasty", **TIMERS))

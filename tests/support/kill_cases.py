@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from support import warm
-from support.lane import USER, Call, Lane
+from support.lane import Call, Lane
+from support.words import Words
 
 Made = TypeVar("Made")
 OneCase = TypeVar("OneCase", contravariant=True)
 
-# What these actions' names begin with changes nothing.
-READS = ("Describe", "Get", "Head", "List")
 NO_JOB_S = 5
 HASTY = {"no_job": f"{NO_JOB_S}s", "heartbeat": "20s"}
 CALM = {"no_job": "2m", "heartbeat": "1m"}
@@ -56,7 +56,7 @@ class Case:
         return f"{self.when} {self.action} {self.nth}"
 
 
-def counted(calls: Iterable[Call]) -> Counter[str]:
+def counted(calls: Iterable[Call], words: Words) -> Counter[str]:
     """How often the client called each action.
 
     A launch that takes long renews its lease now and then: not counted. Once the job is on its way
@@ -66,23 +66,41 @@ def counted(calls: Iterable[Call]) -> Counter[str]:
     found: Counter[str] = Counter()
     started = polled = False
     for call in calls:
-        if str(call["parameters"].get("Key", "")).endswith("/lease.json"):
+        if key_of(call).endswith("/lease.json"):
             continue
-        if call["principal"] != USER:
+        if by_a_job(call, words):
             started = True
-        elif not (started and polled and call["action"] == "DescribeInstances"):
-            found[call["action"]] += 1
-            polled = (started and call["action"] == "DescribeInstances") or polled
+        elif call["principal"] == words.user:
+            polls = started and call["action"] == words.poll
+            if not (polls and polled):
+                found[call["action"]] += 1
+            polled = polled or polls
     return found
 
 
-def moments(action: str) -> tuple[str, ...]:
+def key_of(call: Call) -> str:
+    """The store's object that it is about; empty for none."""
+    parameters = call["parameters"]
+    return str(parameters.get("Key") or parameters.get("object") or "")
+
+
+def by_a_job(call: Call, words: Words) -> bool:
+    """Whether a machine's agent made it, which it does once its job has been sent."""
+    return call["principal"] not in (words.user, None) and bool(key_of(call))
+
+
+def reads(action: str, words: Words) -> bool:
+    """Whether such a call changes nothing."""
+    return any(fnmatch(action, pattern) for pattern in words.reading)
+
+
+def moments(action: str, words: Words) -> tuple[str, ...]:
     """When to kill: before the call and, where it changes something, after it. A read whose answer
     never came has left the account as one that was never asked."""
-    return ("before",) if action.startswith(READS) else ("before", "after")
+    return ("before",) if reads(action, words) else ("before", "after")
 
 
-def cases_of(cold: Counter[str], warm: Counter[str]) -> list[Case]:
+def cases_of(cold: Counter[str], warm: Counter[str], words: Words) -> list[Case]:
     """The cases of every call: those of the catalog in a home that has none, alternating with the
     others, which spend their time waiting."""
     lists = [
@@ -90,7 +108,7 @@ def cases_of(cold: Counter[str], warm: Counter[str]) -> list[Case]:
             Case(action, nth, when, cold=whole)
             for action, count in sorted(counts.items())
             for nth in range(1, count + 1)
-            for when in moments(action)
+            for when in moments(action, words)
         ]
         for whole, counts in ((True, cold - warm), (False, warm))
     ]
@@ -105,7 +123,7 @@ def undisturbed(lane: Lane, environ: dict[str, str], name: str) -> Counter[str]:
     calls = lane.calls(since)
     assert lane.machines_left(_MARGIN_S) == []
     assert _rows(lane, environ, name) == [("done", 0)]
-    return counted(calls)
+    return counted(calls, lane.emulator.words)
 
 
 def carry_out(
@@ -118,16 +136,18 @@ def carry_out(
     since, killed = kill(lane, environ, name, case)
     assert lane.machines_left(no_job_s + _MARGIN_S) == [], "a machine outlives its run"
     done = executed(lane.calls(since))
-    started = any(call["principal"] != USER for call in done)
+    words = lane.emulator.words
+    started = any(by_a_job(call, words) for call in done)
     run = f"{name}-1"
-    launched = any(call["action"] == "CreateFleet" for call in done)
+    launched = any(call["action"] == words.launch for call in done)
     ends = lane.ends(run)
     assert len(ends) == launched
     if not started:
         # Without a job it is the machine itself that puts an end to it, and nobody else.
-        assert set(ends) <= {"poweroff"}
-    claimed = f"runs/{run}/run.json" in written(done)
-    indexed = f"index/submitted/{run}" in written(done)
+        assert set(ends) <= {words.own_end}
+    there = written(done, words)
+    claimed = f"runs/{run}/run.json" in there
+    indexed = f"index/submitted/{run}" in there
     if claimed and not started:
         # Its client might still be at it, for all that others know, while a launch may last.
         time.sleep(max(0.0, killed + no_job_s + 0.5 - time.monotonic()))
@@ -200,7 +220,8 @@ def kill(
     the client was killed (monotonic). What it had sent by then has been answered."""
     since = submit(lane, name, workflow)
     emulator = lane.emulator
-    order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": USER}
+    user = emulator.words.user
+    order = {"action": case.action, "nth": case.nth, "when": case.when, "principal": user}
     hold = emulator.post("/_emulator/holds", order)
     client = lane.begin(environ, "run", name, "-y")
     held = emulator.get(f"/_emulator/holds?wait={_REACHED_WITHIN_S}")
@@ -244,7 +265,7 @@ def all_answered(lane: Lane, since: int) -> None:
         now = [
             (call["sequence"], call["outcome"])
             for call in lane.calls(since)
-            if call["principal"] == USER
+            if call["principal"] == lane.emulator.words.user
         ]
         if now == seen and not {"pending", "held"} & {outcome for _, outcome in now}:
             return
@@ -258,8 +279,9 @@ def executed(calls: list[Call]) -> list[Call]:
     return [call for call in calls if call["status"] is not None and call["status"] < 300]
 
 
-def written(calls: list[Call]) -> set[str]:
-    return {call["parameters"]["Key"] for call in calls if call["action"] == "PutObject"}
+def written(calls: list[Call], words: Words) -> set[str]:
+    """The objects of the store that the calls wrote."""
+    return {key_of(call) for call in calls if call["action"] == words.put}
 
 
 def _rows(lane: Lane, environ: dict[str, str], name: str) -> list[tuple[str, int | None]]:

@@ -70,6 +70,16 @@ class Words:
     """What is told of a bucket that is another's."""
     reading: tuple[str, ...]
     """Patterns for the calls that change nothing."""
+    put: str
+    """The call that writes an object of the store."""
+    get: str
+    """The one that reads it."""
+    poll: str
+    """The call that asks, over and over, whether a machine is gone."""
+    own_end: str
+    """Why a machine is off, by the emulator's word, that nobody but itself has ended."""
+    refresh: tuple[str, int]
+    """A call in the midst of a refresh of the catalog: the action, and which of these."""
     images: str
     """The call that tells of one's own images."""
     ahead: tuple[str, ...]
