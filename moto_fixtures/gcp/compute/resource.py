@@ -6,6 +6,7 @@ from typing import Any
 
 from moto_fixtures.gcp.catalog.places import ACCELERATORS, ZONES
 from moto_fixtures.gcp.compute import networks
+from moto_fixtures.gcp.compute.placement import policy_path
 from moto_fixtures.gcp.compute.spec import Asked, Choice, is_spot
 from moto_fixtures.gcp.project import NUMBER, PROJECT, fingerprint, last, link, new_id
 from moto_fixtures.machine.base import GceFacts, MachineSpec
@@ -102,8 +103,7 @@ def instance(asked: Asked, choice: Choice, name: str, attached: Item, now: str) 
             item[key] = given[key]
     if given.get("resourcePolicies"):
         item["resourcePolicies"] = [
-            link(f"projects/{PROJECT}/regions/{region}/resourcePolicies/{name}")
-            for name in given["resourcePolicies"]
+            link(policy_path(region, policy)) for policy in given["resourcePolicies"]
         ]
     hostname = (asked.per_instance.get(name) or {}).get("hostname")
     if hostname:
